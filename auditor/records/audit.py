@@ -1,0 +1,87 @@
+"""``audit.json``: the contract between an audit and whatever reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
+from auditor.records.config import Settings
+from auditor.records.fingerprint import Fingerprint
+from auditor.records.run import RunRecord
+from auditor.records.trace import Place
+
+SCHEMA = "auditor.audit/1"
+LEVELS = ("bit-exact", "seed-stable", "distribution-stable")
+
+LevelName = Literal["bit-exact", "seed-stable", "distribution-stable"]
+Verdict = Literal["reached", "not-reached", "inconclusive", "not-tested"]
+
+
+class LevelVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One level's verdict, why, and the figures it rests on (name: number)."""
+
+    verdict: Verdict
+    reason: str
+    measured: dict[str, float] = {}
+
+
+class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the runs differ, how sure that is, and what to do."""
+
+    rule: str
+    confidence: Literal["proven", "likely", "possible"]
+    location: Place | None
+    intervention: str | None
+    remedy: str | None
+    price: float | None
+
+
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something seen that endangers a level or the results, whatever the verdict."""
+
+    rule: str
+    message: str
+    severity: Literal["error", "warning", "note"]
+    location: Place | None
+
+
+class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What k identical replicates prove: with this confidence, a divergence rate above this is excluded.
+
+    ``excludes_rate_above`` is 1 − (1 − confidence)^(1/(k−1)); 1.0 where nothing is excluded (differences, or k = 1).
+    """
+
+    replicates: int
+    confidence: float
+    excludes_rate_above: float
+
+
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One examination of a command.
+
+    ``level`` is the highest level reached, or None. ``state`` is ``complete``, ``failed`` (the program failed) or
+    ``interrupted`` (``problem`` says what is missing). ``times`` is the one field that holds wall-clock times.
+    """
+
+    schema: str
+    id: str
+    state: Literal["complete", "failed", "interrupted"]
+    level: LevelName | None
+    levels: dict[LevelName, LevelVerdict]
+    command: tuple[str, ...]
+    settings: Settings
+    runs: tuple[RunRecord, ...]
+    metrics: dict[str, Metric]
+    artefacts: tuple[ArtefactDifference, ...]
+    compared: Compared
+    divergence: Divergence | None
+    causes: tuple[Cause, ...]
+    findings: tuple[Finding, ...]
+    gaps: tuple[str, ...]
+    notes: tuple[str, ...]
+    detection: Detection
+    fingerprint: Fingerprint
+    times: dict[str, str | float]
+    problem: str = ""

@@ -1,0 +1,341 @@
+"""What one audited process leaves behind, line by line: the probe's wire format, decoded strictly.
+
+Each line of a trace file is one JSON object whose ``t`` names its type. The probe writes these with the
+standard library alone; nothing else of it is known to the auditor. Digests are 16 lowercase hexadecimal
+digits (64 bits). ``file`` is relative to the project's root where it lies inside it, else absolute.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PROTOCOL = 1
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
+    """The base of every line of a trace."""
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of source: ``file`` relative to the project's root (or absolute), ``line`` counted from 1."""
+
+    file: str
+    line: int
+
+
+class Hello(Line, frozen=True, forbid_unknown_fields=True, tag="hello"):
+    """The handshake: the first line of every trace.
+
+    ``kind`` is ``exec`` for a new interpreter and ``fork`` for a forked child; ``parent`` is the trace file name
+    of the process that forked it, ``child`` its number among that parent's forks (from 1). ``label`` is the script's
+    base name, ``-m module`` or ``-c``. ``rank`` and ``local_rank`` are those of the environment.
+    """
+
+    protocol: int
+    kind: str
+    pid: int
+    ppid: int
+    label: str
+    python: str
+    implementation: str
+    hash_seed: str | None
+    rank: str | None
+    local_rank: str | None
+    parent: str | None
+    child: int | None
+    ns: int
+
+
+class Role(Line, frozen=True, forbid_unknown_fields=True, tag="role"):
+    """What the process turned out to be; the last one of a trace counts.
+
+    ``rank``/``world`` come from torch.distributed, ``worker``/``loader`` from a DataLoader worker (``loader`` is the
+    number of the DataLoader in the parent, from 0), ``process`` is multiprocessing's process name.
+    """
+
+    rank: int | None = None
+    world: int | None = None
+    worker: int | None = None
+    loader: int | None = None
+    process: str | None = None
+
+
+class Environment(Line, frozen=True, forbid_unknown_fields=True, tag="environment"):
+    """Facts about the interpreter, seen from inside: allow-listed variables and installed distributions."""
+
+    executable: str
+    python: str
+    implementation: str
+    compiler: str
+    variables: dict[str, str]
+    flags: dict[str, int]
+    distributions: dict[str, str]
+    libc: str
+    ns: int
+
+
+class Torch(Line, frozen=True, forbid_unknown_fields=True, tag="torch"):
+    """The torch build and its switches, as in force at the first step (``at`` = ``step``) or at exit (``exit``)."""
+
+    at: str
+    version: str
+    facts: dict[str, str | int | float | bool | None]
+    switches: dict[str, str | int | float | bool | None]
+
+
+class Gpu(Line, frozen=True, forbid_unknown_fields=True, tag="gpu"):
+    """One visible CUDA device of the process."""
+
+    index: int
+    name: str
+    capability: str
+    multiprocessors: int
+    memory: int
+
+
+class Seed(Line, frozen=True, forbid_unknown_fields=True, tag="seed"):
+    """One seeding call: ``stream`` is python, numpy, torch or torch-cuda; ``value`` None means from entropy."""
+
+    stream: str
+    value: str | None
+    place: Place | None
+    caller: Place | None
+    step: int
+
+
+class Generator(Line, frozen=True, forbid_unknown_fields=True, tag="generator"):
+    """One ``numpy.random`` generator made; ``seeded`` is False where it drew its seed from the system's entropy."""
+
+    index: int
+    kind: str
+    seeded: bool
+    source: str
+    place: Place | None
+    step: int
+
+
+class Loader(Line, frozen=True, forbid_unknown_fields=True, tag="loader"):
+    """One ``torch.utils.data.DataLoader`` made."""
+
+    index: int
+    workers: int
+    batch_size: int | None
+    sampler: str
+    generator: bool
+    worker_init_fn: bool
+    persistent: bool
+    place: Place | None
+
+
+class Entropy(Line, frozen=True, forbid_unknown_fields=True, tag="entropy"):
+    """The first read of the outside world by a line of user code.
+
+    ``kind``: clock, urandom, uuid, listing, numpy-entropy. ``order`` is, for listings, the digest of the names in the
+    order in which the program got them, and ``names`` the digest of the sorted names.
+    """
+
+    kind: str
+    place: Place | None
+    step: int
+    order: str | None = None
+    names: str | None = None
+
+
+class StaleRead(Line, frozen=True, forbid_unknown_fields=True, tag="stale-read"):
+    """A file outside the project that changed between the audit's start and this run's start, and was read."""
+
+    path: str
+    place: Place | None
+    step: int
+
+
+class Optimizer(Line, frozen=True, forbid_unknown_fields=True, tag="optimizer"):
+    """The parameters that one optimizer (``index`` from 0, in order of first step) moves, in its own order.
+
+    ``groups`` is how many consecutive tensors share one part of ``parts`` strings (1 where each has its own), and
+    ``width`` how many characters one part takes. For a program that updates by hand, ``kind`` is ``by-hand``.
+    """
+
+    index: int
+    kind: str
+    names: list[str]
+    shapes: list[list[int]]
+    dtypes: list[str]
+    groups: int
+    width: int
+
+
+class Init(Line, frozen=True, forbid_unknown_fields=True, tag="init"):
+    """The parameters of one optimizer before its first step."""
+
+    optimizer: int
+    digest: str
+    parts: str
+
+
+class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``backward`` started from since the last step: ``count`` calls, their chained digest.
+
+    ``values`` holds the first few scalar losses as ``float.hex()`` (``nan`` for every NaN); empty if not scalar.
+    """
+
+    count: int
+    digest: str
+    values: list[str]
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The model's inputs since the last step: ``count`` captured inputs, their chained digest, one part each.
+
+    ``sources`` names them in order: ``loader 0`` for what a DataLoader yielded, else the module's class name.
+    ``parts`` holds 4 characters for each.
+    """
+
+    count: int
+    digest: str
+    sources: list[str]
+    parts: str
+
+
+class Step(Line, frozen=True, forbid_unknown_fields=True, tag="step"):
+    """One digested step; ``n`` counts all steps of the process from 1, ``optimizer`` the one that stepped.
+
+    ``gradients`` and ``parameters`` are digests over all tensors, ``*_parts`` short per-tensor digests used only to
+    name the first that differs. ``streams``: state digests after the step, by stream (python, numpy,
+    numpy-generator, torch, torch-cuda). A link that could not be seen is None. ``ns`` counts from the handshake.
+    ``kept`` is the name of the tensor file (in the run's ``tensors/``) that holds this step's values, if any.
+    """
+
+    n: int
+    optimizer: int
+    batch: Batch | None
+    loss: Loss | None
+    gradients: str | None
+    gradients_parts: str
+    parameters: str | None
+    parameters_parts: str
+    streams: dict[str, str]
+    ns: int
+    kept: str | None = None
+
+
+class Final(Line, frozen=True, forbid_unknown_fields=True, tag="final"):
+    """The parameters of one optimizer at the end (``at`` = ``exit``) or when it was discarded (``collected``)."""
+
+    optimizer: int
+    at: str
+    digest: str
+    parts: str
+    kept: str | None = None
+
+
+class Streams(Line, frozen=True, forbid_unknown_fields=True, tag="streams"):
+    """The random streams at the end, with whether each was drawn from since it was last seeded (or first seen)."""
+
+    states: dict[str, str]
+    drawn: dict[str, bool]
+
+
+class Worker(Line, frozen=True, forbid_unknown_fields=True, tag="worker"):
+    """A DataLoader worker's randomness at its ``start`` and ``end``.
+
+    ``streams`` are state digests of the global streams; ``held`` those of the generators that the dataset object holds,
+    by attribute path (``rng``, ``transform.rng``).
+    """
+
+    at: str
+    loader: int
+    worker: int
+    workers: int
+    streams: dict[str, str]
+    held: dict[str, str]
+
+
+class Libraries(Line, frozen=True, forbid_unknown_fields=True, tag="libraries"):
+    """Shared objects mapped into the process at its end, by real path."""
+
+    mapped: list[str]
+
+
+class Perturbed(Line, frozen=True, forbid_unknown_fields=True, tag="perturbed"):
+    """A factor that the probe varied on purpose in this process (``factor``: directory-order)."""
+
+    factor: str
+    how: str
+
+
+class Fault(Line, frozen=True, forbid_unknown_fields=True, tag="fault"):
+    """The probe's own failure: ``where`` in it, what was raised, and the step. Evidence may be missing after it."""
+
+    where: str
+    error: str
+    step: int
+
+
+class End(Line, frozen=True, forbid_unknown_fields=True, tag="end"):
+    """The last line of a trace that was closed properly.
+
+    ``why``: exit, os._exit, steps (stopped on purpose after ``--steps``). ``probe_ns`` is what the probe itself spent.
+    """
+
+    why: str
+    steps: int
+    backwards: int
+    digested: int
+    probe_ns: int
+    ns: int
+
+
+TraceLine = (
+    Hello
+    | Role
+    | Environment
+    | Torch
+    | Gpu
+    | Seed
+    | Generator
+    | Loader
+    | Entropy
+    | StaleRead
+    | Optimizer
+    | Init
+    | Step
+    | Final
+    | Streams
+    | Worker
+    | Libraries
+    | Perturbed
+    | Fault
+    | End
+)
+
+
+class ProcessTrace(msgspec.Struct, frozen=True):
+    """The trace of one process, sorted by kind of line; ``problem`` says what is wrong with the file, if anything.
+
+    ``role`` is what processes of two runs are aligned by: ``main``, ``rank 0``, ``main/worker 0.1`` (loader.worker),
+    ``main/SpawnProcess-1``, ``evaluate.py`` and so on; unique within a run.
+    """
+
+    file: str
+    role: str
+    hello: Hello
+    environment: Environment | None
+    torch: tuple[Torch, ...]
+    gpus: tuple[Gpu, ...]
+    seeds: tuple[Seed, ...]
+    generators: tuple[Generator, ...]
+    loaders: tuple[Loader, ...]
+    entropy: tuple[Entropy, ...]
+    stale_reads: tuple[StaleRead, ...]
+    optimizers: tuple[Optimizer, ...]
+    inits: tuple[Init, ...]
+    steps: tuple[Step, ...]
+    finals: tuple[Final, ...]
+    streams: Streams | None
+    workers: tuple[Worker, ...]
+    libraries: tuple[str, ...]
+    perturbed: tuple[Perturbed, ...]
+    faults: tuple[Fault, ...]
+    end: End | None
+    problem: str | None = None
