@@ -1,0 +1,101 @@
+"""Markdown for a CI summary or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from auditor.records.audit import Audit, LevelVerdict
+from auditor.report import wording
+from auditor.report.wording import plain
+
+SHOWN = 20
+
+_MARKS = {"reached": "✅", "not-reached": "❌", "inconclusive": "❔", "not-tested": "➖"}
+_LINK_MARKS = {"same": "✓", "unseen": "(not seen)", "broken": "**✗**", "after": "·"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def render(audit: Audit) -> str:
+    """The audit as Markdown with tables, ending with a line break; nothing of the audited program is left unescaped."""
+    lines = [
+        "## Reproducibility audit",
+        "",
+        _code(wording.command_line(audit.command)),
+        "",
+        f"**{_escaped(wording.headline(audit))}** {_escaped(wording.runs_line(audit))}.",
+        "",
+        "| level | verdict | reason |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {_verdict(verdict)} | {_escaped(plain(verdict.reason))} |"
+            for name, verdict in wording.levels(audit)
+        ),
+    ]
+    lines += _divergence(audit)
+    lines += _metrics(audit)
+    lines += _section("Files that differ", wording.artefact_lines(audit))
+    lines += _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps])
+    lines += _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)])
+    lines += _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit))
+    lines += _section("Worth knowing", [plain(note) for note in audit.notes])
+    detection = wording.detection_sentence(audit)
+    lines += ["", f"Compared: {wording.compared_sentence(audit.compared)}. {detection}"]
+    environment = wording.environment_parts(audit.fingerprint)
+    if environment:
+        lines += ["", f"Environment: {_escaped(', '.join(environment))}."]
+    lines += ["", f"Audit `{audit.id}`."]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(level: LevelVerdict) -> str:
+    return f"{_MARKS[level.verdict]} {wording.VERDICTS[level.verdict]}"
+
+
+def _divergence(audit: Audit) -> list[str]:
+    if audit.divergence is None:
+        return []
+    lines = ["", f"### First divergence: {_escaped(wording.divergence_title(audit.divergence))}", ""]
+    links = wording.chain(audit.divergence, audit.compared)
+    if links:
+        lines += [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""]
+    return [*lines, _escaped("; ".join(wording.divergence_details(audit.divergence)))]
+
+
+def _metrics(audit: Audit) -> list[str]:
+    metrics = wording.deciding_metrics(audit)
+    if not metrics:
+        return []
+    lines = ["", "### Metrics", ""]
+    lines += ["| metric | run 1 | others | \\|Δ\\| | tolerance | |", "|---|---:|---:|---:|---:|---|"]
+    for metric in metrics[:SHOWN]:
+        shown = "0" if metric.identical else wording.difference(metric.max_abs_difference)
+        mark = _MARKS["inconclusive" if metric.problem else "reached" if wording.within(metric) else "not-reached"]
+        lines.append(
+            f"| {_escaped(plain(metric.name))} | {_escaped(wording.metric_value(metric, 0))} "
+            f"| {_escaped(wording.other_values(metric))} | {shown} | {metric.tolerance:g} "
+            f"| {mark} {_escaped(plain(metric.problem))} |"
+        )
+    if len(metrics) > SHOWN:
+        lines += ["", f"and {len(metrics) - SHOWN} more in `audit.json`"]
+    return lines
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return []
+    items = [f"- {_escaped(line)}" for line in lines[:SHOWN]]
+    if len(lines) > SHOWN:
+        items.append(f"- and {len(lines) - SHOWN} more in `audit.json`")
+    return ["", f"### {title}", "", *items]
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    """Inline code; a fence longer than any run of backticks in it keeps it together."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"

@@ -1,0 +1,221 @@
+"""The report for a screen: verdicts first, then where the runs part, what was compared, and what to know."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from auditor.records.audit import Audit
+from auditor.records.comparison import Divergence, Metric
+from auditor.report import wording
+from auditor.report.wording import plain
+
+NARROWEST = 30
+ROOM_FOR_TABLES = 64
+SHOWN = 6
+
+_COLOURS = {"reached": "green", "not-reached": "red", "inconclusive": "yellow", "not-tested": "dim"}
+_MARKS = {"reached": "✓", "not-reached": "✗", "inconclusive": "?", "not-tested": "·"}
+_LINK_MARKS = {"same": "✓", "unseen": "not seen", "broken": "✗", "after": "·"}
+_LINK_COLOURS = {"same": "green", "unseen": "dim", "broken": "bold red", "after": "dim"}
+_ASCII = str.maketrans(
+    {"✓": "+", "✗": "x", "·": "-", "→": ">", "Δ": "d", "…": "...", "≤": "<=", "≥": ">=", "≠": "!=", "±": "+/-"}
+)
+
+
+def render(audit: Audit, *, width: int = 80, colour: bool = False, ascii_only: bool = False, evidence: str = "") -> str:
+    """The report as text for a terminal of ``width`` columns (at least 30), ending with a line break.
+
+    ``ascii_only`` spells every sign in ASCII; ``evidence`` is the directory's path, shown as the last line.
+    """
+    console = Console(
+        file=io.StringIO(),
+        width=max(width, NARROWEST),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        legacy_windows=False,
+        emoji=False,
+        markup=False,
+        highlight=False,
+        _environ={},
+    )
+    with console.capture() as captured:
+        for part in _parts(audit, evidence, console.width >= ROOM_FOR_TABLES):
+            console.print(part)
+    text = "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    if not ascii_only:
+        return text
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _parts(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]:
+    yield Text(wording.command_line(audit.command), style="bold")
+    if audit.runs:
+        yield Text(wording.runs_line(audit), style="dim")
+    yield Text()
+    yield Text(wording.headline(audit), style=_headline_style(audit))
+    yield from _levels(audit, tables)
+    if audit.divergence is not None:
+        yield from _divergence(audit, audit.divergence)
+    yield from _causes(audit)
+    yield from _metrics(audit, tables)
+    yield from _section("Files that differ", wording.artefact_lines(audit), "red")
+    yield from _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
+    yield from _findings(audit)
+    yield from _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim")
+    yield from _section("Worth knowing", [plain(note) for note in audit.notes], "dim")
+    yield Text()
+    yield from _foot(audit, evidence, tables)
+
+
+def _headline_style(audit: Audit) -> str:
+    if audit.state == "failed":
+        return "bold red"
+    if audit.state == "interrupted":
+        return "bold yellow"
+    required = audit.settings.require
+    if required is not None:
+        verdict = dict(wording.levels(audit)).get(required)
+        return f"bold {_COLOURS[verdict.verdict]}" if verdict is not None else "bold"
+    return "bold green" if audit.level is not None else "bold yellow"
+
+
+def _levels(audit: Audit, tables: bool) -> Iterable[RenderableType]:
+    table = _grid(expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for name, verdict in wording.levels(audit):
+        said = Text(f"{_MARKS[verdict.verdict]} {wording.VERDICTS[verdict.verdict]}", style=_COLOURS[verdict.verdict])
+        if tables:
+            table.add_row(Text(name, style="bold"), said, Text(plain(verdict.reason)))
+        else:
+            yield Text.assemble((f"{name} ", "bold"), said)
+            yield _indented(Text(plain(verdict.reason)))
+    if tables:
+        yield _indented(table)
+
+
+def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType]:
+    yield Text()
+    title = Text("First divergence: ", style="bold")
+    title.append(wording.divergence_title(divergence), style="bold red")
+    yield title
+    links = wording.chain(divergence, audit.compared)
+    if links:
+        line = Text()
+        for link in links:
+            line.append(" → " if line else "", style="dim")
+            line.append(f"{link.name} {_LINK_MARKS[link.state]}", style=_LINK_COLOURS[link.state])
+        yield _indented(line)
+    yield _indented(Text("; ".join(wording.divergence_details(divergence))))
+
+
+def _causes(audit: Audit) -> Iterable[RenderableType]:
+    lines = []
+    for cause in audit.causes:
+        where = f" at {wording.place(cause.location)}" if cause.location is not None else ""
+        remedy = f". {plain(cause.remedy)}" if cause.remedy else ""
+        lines.append(f"{plain(cause.rule)}: {cause.confidence}{where}{remedy}")
+    yield from _section("Causes", lines, "red")
+
+
+def _metrics(audit: Audit, tables: bool) -> Iterable[RenderableType]:
+    metrics = wording.deciding_metrics(audit)
+    if not metrics:
+        return
+    yield Text()
+    yield Text("Metrics", style="bold")
+    heads = ("", "run 1", "run 2" if len(audit.runs) <= 2 else "others", "|Δ|", "tolerance")
+    rows = [_metric_row(metric) for metric in metrics[:SHOWN]]
+    if tables:
+        table = _grid()
+        table.add_column(overflow="fold")
+        for _ in heads[1:]:
+            table.add_column(overflow="fold", justify="right")
+        table.add_row(*(Text(head, style="dim") for head in heads))
+        for row in rows:
+            table.add_row(*row)
+        yield _indented(table)
+    else:
+        for name, *cells in rows:
+            line = [Text.assemble(f"{head} ", cell) for head, cell in zip(heads[1:], cells, strict=True)]
+            yield _indented(Text.assemble(name, ": ", Text(", ").join(line)))
+    for metric in metrics[:SHOWN]:
+        if metric.problem:
+            yield _indented(Text(f"{plain(metric.name)}: {plain(metric.problem)}", style="yellow"))
+    if len(metrics) > SHOWN:
+        yield _indented(Text(_more(metrics[SHOWN:]), style="dim"))
+
+
+def _metric_row(metric: Metric) -> Sequence[Text]:
+    style = "yellow" if metric.problem else "" if wording.within(metric) else "red"
+    shown = "0" if metric.identical else wording.difference(metric.max_abs_difference)
+    return (
+        Text(plain(metric.name), style="bold" if metric.declared else ""),
+        Text(wording.metric_value(metric, 0)),
+        Text(wording.other_values(metric)),
+        Text(shown, style=style),
+        Text(f"{metric.tolerance:g}"),
+    )
+
+
+def _more(metrics: Sequence[Metric]) -> str:
+    agreed = sum(metric.identical for metric in metrics)
+    return f"and {len(metrics)} more in audit.json, {agreed} of them identical"
+
+
+def _findings(audit: Audit) -> Iterable[RenderableType]:
+    yield from _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)], "")
+
+
+def _section(title: str, lines: Sequence[str], style: str) -> Iterable[RenderableType]:
+    if not lines:
+        return
+    yield Text()
+    yield Text(title, style="bold")
+    for line in lines[:SHOWN]:
+        yield _item(Text(line, style=style))
+    if len(lines) > SHOWN:
+        yield _indented(Text(f"and {len(lines) - SHOWN} more in audit.json", style="dim"))
+
+
+def _item(text: Text) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text("·", style="dim"), text)
+    return _indented(table)
+
+
+def _foot(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]:
+    lines = [("compared", wording.compared_sentence(audit.compared)), ("detection", wording.detection_sentence(audit))]
+    environment = wording.environment_parts(audit.fingerprint)
+    if environment:
+        lines.append(("environment", ", ".join(environment)))
+    if evidence:
+        lines.append(("evidence", plain(evidence)))
+    if not tables:
+        for name, line in lines:
+            yield Text.assemble((f"{name}: ", "dim"), line)
+        return
+    table = _grid()
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, line in lines:
+        table.add_row(name, Text(line))
+    yield table
+
+
+def _grid(*, expand: bool = False) -> Table:
+    return Table.grid(padding=(0, 2, 0, 0), expand=expand)
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))

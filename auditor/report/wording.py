@@ -1,0 +1,326 @@
+"""The sentences and figures that several formats share, the same under any locale, time zone and hash seed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Sequence
+
+import msgspec
+
+from auditor.records.audit import LEVELS, Audit, Finding, LevelVerdict
+from auditor.records.comparison import Compared, Divergence, Metric
+from auditor.records.fingerprint import Fingerprint, Known
+from auditor.records.run import RunRecord
+from auditor.records.trace import Place
+
+CHAIN = ("init", "batch", "loss", "gradients", "parameters")
+
+VERDICTS = {
+    "reached": "reached",
+    "not-reached": "not reached",
+    "inconclusive": "inconclusive",
+    "not-tested": "not tested",
+}
+
+_SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One link of the chain at the diverging step: ``state`` is same, unseen, broken or after."""
+
+    name: str
+    state: str
+
+
+def plain(text: str) -> str:
+    """The text on one line, with every control, bidirectional or unpaired character written as an escape.
+
+    What a program prints or names is not ours: an escape sequence in it must not reach a terminal or an XML file.
+    """
+    return "".join(
+        character
+        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else {"\n": " ", "\t": " "}.get(character) or character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def command_line(command: Sequence[str]) -> str:
+    """The command as a shell would take it; ``{seed}`` stays readable."""
+    return plain(" ".join(word if _SAFE_WORD.match(word) else shlex.quote(word) for word in command))
+
+
+def number(value: float | str) -> str:
+    """A number with at most seven significant digits; what is not a number as it stands."""
+    if isinstance(value, str):
+        return plain(value)
+    return f"{value:.7g}"
+
+
+def difference(value: float | None) -> str:
+    """An absolute difference, to three significant digits; ``?`` where it could not be computed."""
+    return "?" if value is None else f"{value:.3g}"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """``1 step``, ``2 steps``, ``3 batches`` (with ``plural`` where an s does not do)."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``3.2 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def levels(audit: Audit) -> tuple[tuple[str, LevelVerdict], ...]:
+    """The levels, strictest first, with their verdicts."""
+    return tuple((name, audit.levels[name]) for name in LEVELS if name in audit.levels)
+
+
+def headline(audit: Audit) -> str:
+    """The outcome in one sentence."""
+    if audit.state == "failed":
+        return f"The program failed: {plain(audit.problem)}" if audit.problem else "The program failed."
+    if audit.state == "interrupted":
+        return f"The audit is not finished: {plain(audit.problem)}" if audit.problem else "The audit is not finished."
+    required = audit.settings.require
+    if required is not None:
+        verdict = dict(levels(audit)).get(required)
+        said = VERDICTS[verdict.verdict] if verdict is not None else "not tested"
+        return f"{required} is required: {said}."
+    if audit.level is not None:
+        return f"The highest level reached is {audit.level}."
+    if any(verdict.verdict == "inconclusive" for _, verdict in levels(audit)):
+        return "No level can be called reached: the evidence is not enough."
+    return "No level is reached."
+
+
+def runs_line(audit: Audit) -> str:
+    """How many runs there were, with which seed, kept apart by what, and how long they took."""
+    parts = [counted(len(audit.runs), "run")]
+    seeds = sorted({run.seed for run in audit.runs if run.seed is not None})
+    if seeds:
+        parts.append(f"seed {', '.join(map(str, seeds))}")
+    kinds = sorted({run.isolation.kind for run in audit.runs})
+    if kinds:
+        parts.append(f"kept apart by {' and '.join(kinds)}")
+    if audit.runs:
+        took = " + ".join(duration(run.seconds) for run in audit.runs[:4])
+        parts.append(took + (" …" if len(audit.runs) > 4 else ""))
+    return ", ".join(parts)
+
+
+def ending(run: RunRecord) -> str:
+    """How a run ended, in a few words."""
+    end = run.ending
+    if end.message:
+        return plain(end.message)
+    match end.status:
+        case "ok":
+            return "ended cleanly"
+        case "timeout":
+            return "ran past its time limit"
+        case "stopped":
+            return "was ended on purpose"
+        case "interrupted":
+            return "was interrupted"
+        case _ if end.exit_code is not None and end.exit_code < 0:
+            return f"was killed by signal {-end.exit_code}"
+        case _:
+            return f"ended with exit code {end.exit_code}"
+
+
+def place(where: Place) -> str:
+    """``file:line``."""
+    return f"{plain(where.file)}:{where.line}"
+
+
+def divergence_title(divergence: Divergence) -> str:
+    """Where the runs part: step, link, quantity, process and the largest difference."""
+    where = f"step {divergence.step}, " if divergence.step is not None else ""
+    what = divergence.link
+    if divergence.quantity and divergence.quantity != divergence.link:
+        what += f" of {plain(divergence.quantity)}" if divergence.link in CHAIN else f" {plain(divergence.quantity)}"
+    process = f" in {plain(divergence.process)}" if divergence.process and divergence.process != "main" else ""
+    return f"{where}{what}{process}"
+
+
+def divergence_details(divergence: Divergence) -> tuple[str, ...]:
+    """What else is known of the divergence, a sentence each."""
+    said = [f"runs {divergence.runs[0]} and {divergence.runs[1]}"]
+    if divergence.max_abs_difference is not None:
+        said.append(f"largest |Δ| {difference(divergence.max_abs_difference)}")
+    if divergence.last_identical_step is not None:
+        said.append(
+            f"identical up to step {divergence.last_identical_step}"
+            if divergence.last_identical_step
+            else "no digested step agreed before it"
+        )
+    if divergence.reason:
+        said.append(plain(divergence.reason))
+    if divergence.operation:
+        said.append(f"operation {plain(divergence.operation)}")
+    if divergence.location is not None:
+        said.append(f"at {place(divergence.location)}")
+    return tuple(said)
+
+
+def chain(divergence: Divergence, compared: Compared) -> tuple[Link, ...]:
+    """The chain from init to parameters with its first broken link; empty where none of it broke."""
+    if divergence.link not in CHAIN:
+        return ()
+    broken = CHAIN.index(divergence.link)
+    seen = {
+        "init": True,
+        "batch": compared.batches > 0,
+        "loss": compared.losses > 0,
+        "gradients": compared.gradient_digests > 0,
+        "parameters": compared.parameter_digests > 0,
+    }
+    return tuple(
+        Link(name, "broken" if at == broken else "after" if at > broken else "same" if seen[name] else "unseen")
+        for at, name in enumerate(CHAIN)
+    )
+
+
+def compared_parts(compared: Compared) -> tuple[str, ...]:
+    """How much was compared, a phrase per kind; empty where nothing was."""
+    counts = (
+        (compared.steps, "step", None),
+        (compared.batches, "batch", "batches"),
+        (compared.losses, "loss", "losses"),
+        (compared.gradient_digests, "gradient digest", None),
+        (compared.parameter_digests, "parameter digest", None),
+        (compared.checkpoint_tensors, "checkpoint tensor", None),
+        (compared.metrics, "metric", None),
+        (compared.drawn_streams, "random stream", None),
+    )
+    return tuple(counted(count, noun, plural) for count, noun, plural in counts if count)
+
+
+def compared_sentence(compared: Compared) -> str:
+    """What was compared, as one phrase."""
+    return ", ".join(compared_parts(compared)) or "nothing"
+
+
+def detection_sentence(audit: Audit) -> str:
+    """What the number of replicates proves."""
+    detection = audit.detection
+    if detection.excludes_rate_above >= 1.0:
+        why = "they differ" if audit.divergence is not None else "they were not found identical"
+        return f"These replicates exclude no rate of divergence: {why}."
+    return (
+        f"{detection.replicates} identical replicates exclude, at {100 * detection.confidence:g} % confidence, "
+        f"that more than {100 * detection.excludes_rate_above:.3g} % of runs differ."
+    )
+
+
+def deciding_metrics(audit: Audit) -> tuple[Metric, ...]:
+    """The metrics that decide, what went wrong first, then declared ones, then by name."""
+
+    def urgency(metric: Metric) -> tuple[int, bool, str]:
+        return (0 if metric.problem else 2 if within(metric) else 1, not metric.declared, metric.name)
+
+    return tuple(sorted((metric for metric in audit.metrics.values() if not metric.volatile), key=urgency))
+
+
+def within(metric: Metric) -> bool:
+    """Whether all runs agree on the metric to within its tolerance."""
+    if metric.problem:
+        return False
+    return metric.identical or (metric.max_abs_difference is not None and metric.max_abs_difference <= metric.tolerance)
+
+
+def metric_value(metric: Metric, run: int) -> str:
+    """The value of a metric in a run (from 0): the number, or the last of a series and its length."""
+    series = metric.values[run] if run < len(metric.values) else ()
+    if not series:
+        return "none"
+    return number(series[-1]) if len(series) == 1 else f"{number(series[-1])} (last of {len(series)})"
+
+
+def other_values(metric: Metric) -> str:
+    """What the runs after the first say of a metric: ``same``, or the values that differ."""
+    if metric.identical:
+        return "same"
+    first = metric_value(metric, 0)
+    others = [metric_value(metric, run) for run in range(1, len(metric.values))]
+    differing = list(dict.fromkeys(value for value in others if value != first))
+    if not differing:
+        return "same last value" if others else "none"
+    return ", ".join(differing[:2]) + (" …" if len(differing) > 2 else "")
+
+
+def volatile_lines(audit: Audit) -> tuple[str, ...]:
+    """What differs (or may) and decides nothing, with the reason: metrics first, then files."""
+    metrics = tuple(
+        f"{plain(metric.name)}: {plain(metric.volatile)}"
+        for metric in sorted(audit.metrics.values(), key=lambda metric: metric.name)
+        if metric.volatile
+    )
+    files = tuple(
+        f"{plain(artefact.path)}: {plain(artefact.detail)}"
+        for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path)
+        if artefact.outcome == "volatile"
+    )
+    return metrics + files
+
+
+def artefact_lines(audit: Audit) -> tuple[str, ...]:
+    """The files that differ, are missing in a run or could not be read."""
+    return tuple(
+        f"{plain(artefact.path)} ({artefact.kind}) {artefact.outcome}"
+        + (f": {plain(artefact.detail)}" if artefact.detail else "")
+        + (f", largest |Δ| {difference(artefact.max_abs_difference)}" if artefact.max_abs_difference else "")
+        for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path)
+        if artefact.outcome not in ("identical", "volatile")
+    )
+
+
+def finding_line(finding: Finding) -> str:
+    """A finding on one line: severity, rule, where and what."""
+    where = f" {place(finding.location)}" if finding.location is not None else ""
+    return f"{finding.severity} {plain(finding.rule)}{where}: {plain(finding.message)}"
+
+
+def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
+    """The findings, the gravest first, then by rule and place."""
+    rank = {"error": 0, "warning": 1, "note": 2}
+
+    def key(finding: Finding) -> tuple[int, str, str, int, str]:
+        where = finding.location
+        file, line = (where.file, where.line) if where is not None else ("", 0)
+        return (rank[finding.severity], finding.rule, file, line, finding.message)
+
+    return tuple(sorted(audit.findings, key=key))
+
+
+def environment_parts(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The environment in a few phrases: what most often explains a difference between two machines."""
+    wanted = (
+        ("interpreter", ("version", "python"), "Python "),
+        ("libraries", ("torch",), "torch "),
+        ("libraries", ("numpy",), "numpy "),
+        ("cuda", ("runtime", "cuda"), "CUDA "),
+        ("cuda", ("cudnn",), "cuDNN "),
+        ("hardware", ("gpu", "gpu-name"), ""),
+        ("hardware", ("cpu", "cpu-model"), ""),
+        ("hardware", ("simd", "vector-extensions"), ""),
+        ("hardware", ("threads", "torch-threads"), "threads "),
+        ("os", ("libc", "glibc"), ""),
+    )
+    parts: list[str] = []
+    for layer, names, prefix in wanted:
+        facts = fingerprint.layers.get(layer, {})
+        fact = next((facts[name] for name in names if name in facts), None)
+        if isinstance(fact, Known):
+            value = " ".join(fact.value) if isinstance(fact.value, tuple) else str(fact.value)
+            parts.append(prefix + plain(value))
+    return tuple(parts)
