@@ -29,8 +29,8 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One audit, as asked for; ``request.json`` in the evidence directory.
 
-    ``command`` may hold ``{seed}``; ``seed`` is the seed of every replicate, or None where the command takes none (never None
-    where ``{seed}`` occurs or ``seed_env`` names a variable). ``project`` is the absolute path of the project's
+    ``command`` may hold ``{seed}``; ``seed`` is the seed of every replicate, or None where the command takes none (it
+    has one where ``{seed}`` occurs or ``seed_env`` names a variable). ``project`` is the absolute path of the project's
     root, ``out`` the evidence directory to make (None: ``<project>/.auditor/<audit-id>``), ``resume`` the one to go on
     with. ``timeout`` is in seconds per run. ``keep`` names the perturbations not to vary (see ``FACTORS``).
     """
