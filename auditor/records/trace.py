@@ -171,6 +171,7 @@ class Init(Line, frozen=True, forbid_unknown_fields=True, tag="init"):
     optimizer: int
     digest: str
     parts: str
+    kept: str | None = None
 
 
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,7 +204,9 @@ class Step(Line, frozen=True, forbid_unknown_fields=True, tag="step"):
     ``gradients`` and ``parameters`` are digests over all tensors, ``*_parts`` short per-tensor digests used only to
     name the first that differs. ``streams``: state digests after the step, by stream (python, numpy,
     numpy-generator, torch, torch-cuda). A link that could not be seen is None. ``ns`` counts from the handshake.
-    ``kept`` is the name of the tensor file (in the run's ``tensors/``) that holds this step's values, if any.
+    ``kept`` says where this step's values lie, if they were kept: blocks in the safetensors format inside files of the
+    run's ``tensors/``, written ``file:offset:length`` and separated by spaces. Their tensors are named ``g:<i>``
+    (gradient) and ``p:<i>`` (parameter after the step), ``i`` being the index in ``Optimizer.names``.
     """
 
     n: int

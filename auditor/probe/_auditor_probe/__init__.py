@@ -1,0 +1,1 @@
+"""The probe: watches an audited process from inside, with the standard library alone, and changes nothing in it."""

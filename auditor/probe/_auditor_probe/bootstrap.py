@@ -1,0 +1,104 @@
+"""Starts the probe in a new interpreter: handshake, import hooks, forks, exit."""
+
+import atexit
+import importlib.abc
+import json
+import os
+import sys
+
+from . import facts
+from .session import Session
+
+_session = None
+_exit = os._exit
+
+
+def start():
+    """Sends the handshake and waits for torch or NumPy to be imported; until then nothing is patched."""
+    global _session
+    if _session is not None or facts.is_helper():
+        return
+    with open(os.environ["_AUDITOR_PROBE"], encoding="utf-8") as file:
+        config = json.load(file)
+    _session = Session(config)
+    atexit.register(_session.end, "exit")
+    sys.meta_path.insert(0, _Finder(_session))
+    os.register_at_fork(before=_session.before_fork, after_in_child=_in_child)
+
+
+def _in_child():
+    _session.guard("fork", _session.in_child)
+
+
+def _exit_watched(status):
+    """Closes the trace first: multiprocessing's children, and programs in a hurry, end this way."""
+    _session.end("os._exit")
+    _exit(status)
+
+
+def _begin_watching(session):
+    """What is watched as soon as the program has brought in NumPy or torch."""
+    if os._exit is not _exit:
+        return
+    os._exit = _exit_watched
+    session.streams.watch_python()
+    session.entropy.watch()
+    if "pathlib" in sys.modules:
+        session.entropy.watch_pathlib(sys.modules["pathlib"])
+    session.describe()
+
+
+def _numpy_random(session, module):
+    _begin_watching(session)
+    session.streams.watch_numpy(module)
+
+
+def _torch(session, module):
+    if not hasattr(module, "Tensor"):
+        return  # somebody's own module of that name
+    _begin_watching(session)
+    from .steps import TorchWatch
+
+    session.torch_watch = TorchWatch(session, module)
+
+
+_HOOKS = {"numpy.random": _numpy_random, "torch": _torch}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Runs a hook right after one of the modules in ``_HOOKS`` was executed; finds nothing itself."""
+
+    def __init__(self, session):
+        self._session = session
+        self._pending = dict(_HOOKS)
+
+    def find_spec(self, name, path=None, target=None):
+        hook = self._pending.get(name)
+        if hook is None:
+            return None
+        spec = None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                break
+        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        execute = spec.loader.exec_module
+        loader = spec.loader
+
+        def exec_module(module):
+            # The instance's attribute hid the class's method: the loader is as it was from here on.
+            del loader.exec_module
+            execute(module)
+            self._pending.pop(name, None)
+            self._session.guard("import of " + name, hook, self._session, module)
+            if not self._pending and self in sys.meta_path:
+                sys.meta_path.remove(self)
+
+        try:
+            loader.exec_module = exec_module
+        except AttributeError as error:
+            self._session.fault("import of " + name, error)
+        return spec

@@ -1,0 +1,164 @@
+"""One trace file per process: opened, appended to line by line, never raising into the caller."""
+
+import fcntl
+import json
+import os
+import sys
+import time
+
+# Above the numbers that programs hand out and close in bulk, below the usual limit of 1024.
+FIRST_DESCRIPTOR = 700
+
+_write = os.write
+_fstat = os.fstat
+_perf = time.perf_counter_ns
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
+def open_private(path):
+    """Opens ``path`` for appending on a descriptor far from the program's own; returns (descriptor, identity)."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        private = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+    except OSError:  # a low limit on descriptors: keep the one we have
+        private = descriptor
+    else:
+        os.close(descriptor)
+    status = _fstat(private)
+    return private, (status.st_dev, status.st_ino)
+
+
+class Channel:
+    """Appends records to this process's trace file and bytes to its tensor file."""
+
+    def __init__(self, directory, tensors):
+        self.began = _perf()
+        self.name = "%d-%d" % (os.getpid(), time.time_ns())
+        self._trace = os.path.join(directory, self.name + ".jsonl")
+        self._descriptor, self._identity = open_private(self._trace)
+        self._tensors = os.path.join(tensors, self.name + ".bin") if tensors else None
+        self._tensor_offset = 0
+        self.broken = False
+
+    def release(self):
+        """Closes the descriptor of a channel that this (forked) process inherited, if it is still the channel's."""
+        try:
+            status = _fstat(self._descriptor)
+            if (status.st_dev, status.st_ino) == self._identity:
+                os.close(self._descriptor)
+        except OSError:
+            pass  # the program had closed it already
+
+    def elapsed(self):
+        """Nanoseconds since the handshake."""
+        return _perf() - self.began
+
+    def send(self, kind, fields):
+        """Writes one line; on any failure the trace ends here, which the auditor sees as a missing ``end``."""
+        if self.broken:
+            return
+        record = {"t": kind}
+        record.update(fields)
+        data = (_dumps(record) + "\n").encode("ascii")
+        try:
+            self._restore()
+            while data:
+                data = data[_write(self._descriptor, data) :]
+        except OSError:
+            self.broken = True
+
+    def _restore(self):
+        # A program may close every descriptor it does not know, and reuse the number for a file of its own.
+        try:
+            status = _fstat(self._descriptor)
+            if (status.st_dev, status.st_ino) == self._identity:
+                return
+        except OSError:
+            pass  # closed: opened again below
+        self._descriptor, self._identity = open_private(self._trace)
+
+    def keep(self, parts, size):
+        """Appends one block (a list of buffers, ``size`` bytes) to the tensor file; returns where it lies, or None."""
+        if self.broken or self._tensors is None:
+            return None
+        try:
+            # Opened for each block: rare, and nothing to lose when the program closes descriptors.
+            descriptor = os.open(self._tensors, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                written = 0
+                data = b"".join(parts)
+                while written < size:
+                    written += _write(descriptor, data[written:] if written else data)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self._tensors = None
+            return None
+        place = "%s.bin:%d:%d" % (self.name, self._tensor_offset, size)
+        self._tensor_offset += size
+        return place
+
+
+class Places:
+    """Turns stack frames into places: the user's own line, and the line that called."""
+
+    def __init__(self, project):
+        self._project = os.path.join(project, "") if project else None
+        self._cwd = os.getcwd()
+        library = os.path.dirname(os.path.abspath(os.__file__))
+        self._stdlib = os.path.join(library, "")
+        self._own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+        self._kinds = {}
+
+    def kind(self, filename):
+        """``own``, ``stdlib``, ``library`` or ``user``, by the file that holds the code."""
+        kind = self._kinds.get(filename)
+        if kind is None:
+            if filename.startswith("<"):
+                kind = "user" if filename in ("<stdin>", "<string>") else "stdlib"
+            else:
+                path = os.path.join(self._cwd, filename)
+                if path.startswith(self._own):
+                    kind = "own"
+                elif "site-packages" in path or "dist-packages" in path:
+                    kind = "library"
+                elif path.startswith(self._stdlib) or path.startswith(os.path.join(sys.base_prefix, "lib", "")):
+                    kind = "stdlib"
+                else:
+                    kind = "user"
+            self._kinds[filename] = kind
+        return kind
+
+    def place(self, frame):
+        """A frame as the wire's place: file relative to the project where it lies inside it."""
+        path = frame.f_code.co_filename
+        if not path.startswith("<"):
+            path = os.path.normpath(os.path.join(self._cwd, path))
+            if self._project and path.startswith(self._project):
+                path = path[len(self._project) :]
+        return {"file": path, "line": frame.f_lineno or 0}
+
+    def find(self, frame):
+        """(the nearest user frame's place or None, the nearest frame's place outside the probe or None)."""
+        caller = None
+        while frame is not None:
+            kind = self.kind(frame.f_code.co_filename)
+            if kind != "own":
+                if caller is None:
+                    caller = frame
+                if kind == "user":
+                    return self.place(frame), self.place(caller)
+            frame = frame.f_back
+        return None, (self.place(caller) if caller is not None else None)
+
+    def reached_from_user(self, frame, depth=8):
+        """Whether the first frame outside the standard library and the probe is the user's own code."""
+        while frame is not None and depth:
+            kind = self.kind(frame.f_code.co_filename)
+            if kind == "user":
+                return True
+            if kind == "library":
+                return False
+            frame = frame.f_back
+            depth -= 1
+        return False

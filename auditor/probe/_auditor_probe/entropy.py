@@ -1,0 +1,189 @@
+"""Reads of the outside world by the user's own lines: the clock, the system's entropy, directory listings, stale files."""
+
+import builtins
+import io
+import os
+import random
+import stat
+import sys
+import time
+
+from . import digest
+from .callables import stand_in
+
+_getframe = sys._getframe
+MAXIMUM_RECORDS = 200
+# Reads of these say nothing about an earlier run: the system's own, and caches that hold derived data.
+_UNREMARKABLE = ("/proc/", "/sys/", "/dev/", "/etc/", "/run/", "/usr/", "/lib", "/var/lib/", "/opt/")
+
+
+class Entropy:
+    """Records the first read of each kind by each user line; varies the order of listings where asked to."""
+
+    def __init__(self, session, directory_order, audit_started, run_started):
+        self._session = session
+        self._vary = directory_order
+        self._audit_started = audit_started
+        self._run_started = run_started
+        self._seen = set()
+        self._codes = {}
+        self._varied = False
+        caches = [os.environ.get("XDG_CACHE_HOME"), os.environ.get("HF_HOME"), os.environ.get("MPLCONFIGDIR")]
+        home = os.path.expanduser("~")
+        caches += [os.path.join(home, ".cache"), os.path.join(home, ".config")]
+        prefixes = [c for c in caches if c] + [sys.prefix, sys.base_prefix]
+        self._unremarkable = _UNREMARKABLE + tuple(os.path.join(p, "") for p in prefixes)
+
+    def note(self, kind, frame, order=None, names=None):
+        """Records one read, once for each user line."""
+        session = self._session
+        place, _caller = session.places.find(frame)
+        if place is None:
+            return
+        key = (kind, place["file"], place["line"], order)
+        if key in self._seen or len(self._seen) >= MAXIMUM_RECORDS:
+            return
+        self._seen.add(key)
+        session.send(
+            "entropy", {"kind": kind, "place": place, "step": session.step, "order": order, "names": names}
+        )
+
+    def watch(self):
+        """Begins to watch."""
+        for name in ("time", "time_ns"):
+            stand_in(time, name, self._make_clock)
+        stand_in(os, "urandom", self._make_urandom)
+        if hasattr(random, "_urandom"):
+            stand_in(random, "_urandom", self._make_urandom)
+        stand_in(os, "listdir", self._make_listdir)
+        stand_in(os, "scandir", self._make_scandir)
+        if self._audit_started:
+            original = stand_in(builtins, "open", self._make_open)
+            if original is io.open:
+                io.open = builtins.open
+
+    def watch_pathlib(self, pathlib):
+        """Before Python 3.11 pathlib keeps its own references to the listing functions."""
+        accessor = getattr(pathlib, "_NormalAccessor", None)
+        for name in ("listdir", "scandir"):
+            if accessor is not None and hasattr(accessor, name):
+                setattr(accessor, name, staticmethod(getattr(os, name)))
+
+    def _make_clock(self, original):
+        codes = self._codes
+
+        def clock():
+            code = _getframe(2).f_code
+            # Hashing a code object hashes all it contains: known ones are kept alive and found by address.
+            if id(code) not in codes:
+                codes[id(code)] = code
+                if self._session.places.kind(code.co_filename) == "user":
+                    self._session.guard("clock", self.note, "clock", _getframe(2))
+            return original()
+
+        return clock
+
+    def _make_urandom(self, original):
+        def urandom(size):
+            frame = _getframe(2)
+            kind = "uuid" if frame.f_code.co_filename.endswith("uuid.py") else "urandom"
+            self._session.guard("urandom", self.note, kind, frame)
+            return original(size)
+
+        return urandom
+
+    def _make_listdir(self, original):
+        def listdir(*args, **kwargs):
+            names = original(*args, **kwargs)
+            return self._session.guard_value("listdir", names, self._listed, names, _getframe(2))
+
+        return listdir
+
+    def _listed(self, names, frame, key=None):
+        if len(names) < 2 or not self._session.places.reached_from_user(frame):
+            return names
+        varied = names
+        if self._vary:
+            varied = names[::-1]
+            self._say_varied()
+        encoded = [os.fsencode(key(n) if key else n) for n in varied]
+        self.note(
+            "listing",
+            frame,
+            digest.of_bytes(b"\0".join(encoded)).hex(),
+            digest.of_bytes(b"\0".join(sorted(encoded))).hex(),
+        )
+        return varied
+
+    def _say_varied(self):
+        if not self._varied:
+            self._varied = True
+            self._session.send("perturbed", {"factor": "directory-order", "how": "reversed"})
+
+    def _make_scandir(self, original):
+        def scandir(*args, **kwargs):
+            iterator = original(*args, **kwargs)
+            frame = _getframe(2)
+            if not self._session.places.reached_from_user(frame):
+                return iterator
+            return _Scan(self, iterator, frame)
+
+        return scandir
+
+    def _make_open(self, original):
+        def open_(*args, **kwargs):
+            opened = original(*args, **kwargs)
+            mode = args[1] if len(args) > 1 else kwargs.get("mode", "r")
+            if "r" in mode or "+" in mode:
+                self._session.guard("open", self._opened, opened, args[0] if args else None, _getframe(2))
+            return opened
+
+        return open_
+
+    def _opened(self, opened, path, frame):
+        if not isinstance(path, (str, os.PathLike)):
+            return
+        status = os.fstat(opened.fileno())
+        if not self._audit_started <= status.st_mtime_ns < self._run_started or not stat.S_ISREG(status.st_mode):
+            return
+        name = os.path.realpath(os.fspath(path))
+        if name.startswith(self._unremarkable) or name.endswith(".pyc"):
+            return
+        key = ("stale", name)
+        if key not in self._seen and len(self._seen) < MAXIMUM_RECORDS:
+            self._seen.add(key)
+            place, _caller = self._session.places.find(frame)
+            self._session.send("stale-read", {"path": name, "place": place, "step": self._session.step})
+
+
+class _Scan:
+    """An ``os.scandir`` iterator whose order is recorded and, where asked for, varied."""
+
+    def __init__(self, entropy, iterator, frame):
+        self._iterator = iterator
+        self._entropy = entropy
+        self._frame = frame
+        self._entries = None
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self._entries is None:
+            entries = list(self._iterator)
+            session = self._entropy._session
+            entries = session.guard_value(
+                "scandir", entries, self._entropy._listed, entries, self._frame, lambda e: e.name
+            )
+            self._frame = None
+            self._entries = iter(entries)
+        return next(self._entries)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        self._iterator.close()

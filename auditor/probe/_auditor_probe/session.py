@@ -1,0 +1,178 @@
+"""The state of the probe in one process: its channel, its budget, and the guard between its faults and the user's code."""
+
+import functools
+import json
+import os
+import sys
+import time
+
+from . import facts
+from .channel import Channel, Places
+from .entropy import Entropy
+from .streams import Streams
+
+_perf = time.perf_counter_ns
+_exit = os._exit
+
+# What the probe may spend on steps: a start, so that short programs are seen whole, and a share of the time that passes.
+ALLOWANCE_NS = 40_000_000
+SHARE = 0.006
+MAXIMUM_FAULTS = 20
+
+
+class Session:
+    """One audited process."""
+
+    def __init__(self, config, kind="exec", parent=None, child=None):
+        self.config = config
+        self.kind = kind
+        self.label = facts.label()
+        self.channel = Channel(config["trace"], config.get("tensors"))
+        self.send = self.channel.send
+        self.step = 0
+        self.backwards = 0
+        self.digested = 0
+        self.spent = 0
+        self.forks = 0
+        self.ended = False
+        self.loader_now = None  # the number of the DataLoader whose workers are being started
+        self._faults = 0
+        self._described = False
+        self.send("hello", facts.hello(kind, self.label, parent, child))
+        if kind == "exec":
+            self.places = Places(config["project"])
+            self.streams = Streams(self)
+            self.entropy = Entropy(
+                self, config.get("directory_order"), config.get("audit_started_ns"), config.get("run_started_ns") or 0
+            )
+            self.torch_watch = None
+            self._planned = _read_plan(config.get("plan"), self.label)
+
+    # -- guard ------------------------------------------------------------------------------------------------
+
+    def guard(self, where, function, *args):
+        """Calls ``function``, on the probe's account; its exception becomes a fault in the trace. Returns its value."""
+        began = _perf()
+        try:
+            return function(*args)
+        except Exception as error:
+            self.fault(where, error)
+            return None
+        finally:
+            self.spent += _perf() - began
+
+    def guard_value(self, where, default, function, *args):
+        """Like :meth:`guard`, but gives ``default`` where the probe fails."""
+        try:
+            return function(*args)
+        except Exception as error:
+            self.fault(where, error)
+            return default
+
+    def fault(self, where, error):
+        """Records a failure of the probe itself."""
+        self._faults += 1
+        if self._faults <= MAXIMUM_FAULTS:
+            text = "%s: %s" % (type(error).__name__, str(error)[:300])
+            self.send("fault", {"where": where, "error": text, "step": self.step})
+        if os.environ.get("_AUDITOR_PROBE_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+
+    def imitate(self, replacement, original):
+        """Makes a Python function look like the one that it replaces."""
+        functools.update_wrapper(replacement, original)
+        replacement._auditor = True
+
+    # -- budget -----------------------------------------------------------------------------------------------
+
+    def digests_step(self, n):
+        """Whether step ``n`` is digested: as the first run did, or else while the budget lasts."""
+        if self._planned is not None:
+            return n in self._planned
+        return n <= 2 or self.spent < ALLOWANCE_NS + SHARE * (_perf() - self.channel.began)
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def describe(self):
+        """Sends the facts about this interpreter, once."""
+        if not self._described:
+            self._described = True
+            self.send("environment", dict(facts.environment(), ns=self.channel.elapsed()))
+
+    def end(self, why):
+        """Closes the trace; only the first call counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self.guard("environment", self.describe)
+        if self.torch_watch is not None:
+            self.guard("end of torch", self.torch_watch.end)
+        self.guard("role", self._role)
+        self.guard("streams", self._streams)
+        self.guard("libraries", lambda: self.send("libraries", {"mapped": facts.mapped_libraries()}))
+        self.send(
+            "end",
+            {
+                "why": why,
+                "steps": self.step,
+                "backwards": self.backwards,
+                "digested": self.digested,
+                "probe_ns": self.spent,
+                "ns": self.channel.elapsed(),
+            },
+        )
+
+    def _role(self):
+        role = {"rank": None, "world": None, "worker": None, "loader": None, "process": None}
+        multiprocessing = sys.modules.get("multiprocessing.process")
+        if multiprocessing is not None:
+            name = multiprocessing.current_process().name
+            role["process"] = None if name == "MainProcess" else name
+        if self.torch_watch is not None:
+            role.update(self.torch_watch.role())
+        self.send("role", role)
+
+    def _streams(self):
+        if self.torch_watch is None and "numpy.random.mtrand" not in sys.modules and self.kind == "exec":
+            # Nothing was hooked, so there is no baseline for Python's own stream.
+            return
+        states = self.streams.states()
+        self.send("streams", {"states": states, "drawn": self.streams.drawn(states)})
+
+    def stop(self, why):
+        """Ends the whole process on purpose, as if the program had ended well."""
+        children = sys.modules.get("multiprocessing.process")
+        if children is not None:
+            for child in children.active_children():
+                child.terminate()
+        self.end(why)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        _exit(0)
+
+    # -- forks ------------------------------------------------------------------------------------------------
+
+    def before_fork(self):
+        """Numbers the children, in the parent."""
+        self.forks += 1
+
+    def in_child(self):
+        """Begins a trace of its own in a forked child."""
+        parent = self.channel.name + ".jsonl"
+        child = self.forks
+        self.channel.release()
+        Session.__init__(self, self.config, "fork", parent, child)
+        self._described = True
+        if self.torch_watch is not None:
+            self.torch_watch.in_child()
+
+
+def _read_plan(path, label):
+    if not path:
+        return None
+    with open(path, encoding="utf-8") as file:
+        planned = json.load(file)["labels"].get(label)
+    return None if planned is None else frozenset(planned)

@@ -1,0 +1,270 @@
+"""The five random streams: what state each is in, who seeded it, and whether it was drawn from since."""
+
+import ctypes
+import random
+import sys
+
+from . import digest
+from .callables import stand_in
+
+_python = random._inst
+MAXIMUM_BASELINES = 64
+MAXIMUM_RECORDS = 256
+MAXIMUM_GENERATORS = 16
+
+
+class Streams:
+    """Reads the states of the random streams without drawing, and records seeding calls and generators."""
+
+    def __init__(self, session):
+        self._session = session
+        self._mersenne = None  # (bit generator, address of its state)
+        self._baseline = {}
+        self._baselines_taken = {}
+        self._always_drawn = set()
+        self._records = 0
+        self._generators = []
+        self._unseeded = 0
+        self._made = 0
+
+    # -- states ------------------------------------------------------------------------------------------------
+
+    def states(self):
+        """Digest (hex) of every stream's state, by name; a stream that does not exist here is absent."""
+        found = {"python": self._of_python()}
+        numpy_state = self._of_numpy()
+        if numpy_state is not None:
+            found["numpy"] = numpy_state
+        if self._generators:
+            found["numpy-generator"] = self._of_generators()
+        torch = sys.modules.get("torch")
+        if torch is not None and hasattr(torch, "default_generator"):
+            found["torch"] = self._of_torch(torch)
+            cuda = getattr(torch, "cuda", None)
+            if cuda is not None and cuda.is_initialized():
+                # The state of a CUDA generator (seed and offset) lives on the host: reading it waits for nothing.
+                states = [bytes(g.get_state().numpy()) for g in cuda.default_generators]
+                found["torch-cuda"] = digest.of_bytes(b"".join(states)).hex()
+        return found
+
+    def _of_python(self):
+        version, internal, gauss = _python.getstate()
+        # Integers hash alike in every process; None does not before 3.12.
+        value = hash(internal) & 0xFFFFFFFFFFFFFFFF
+        return digest.of_bytes(b"%d %d %s" % (version, value, repr(gauss).encode())).hex()
+
+    def _of_numpy(self):
+        module = sys.modules.get("numpy.random.mtrand")
+        state = getattr(module, "_rand", None)
+        if state is None:
+            return None
+        generator = state._bit_generator
+        if self._mersenne is None or self._mersenne[0] is not generator:
+            if type(generator).__name__ != "MT19937":
+                return digest.of_bytes(repr(generator.state).encode()).hex()
+            self._mersenne = (generator, generator.ctypes.state_address)
+        # uint32 key[624]; int pos: read in place, because building the public state takes tens of microseconds.
+        return digest.of_memory(self._mersenne[1], 624 * 4 + 4).hex()
+
+    def _of_generators(self):
+        return digest.of_bytes("".join(repr(g.bit_generator.state) for g in self._generators).encode()).hex()
+
+    def _of_torch(self, torch):
+        state = torch.default_generator.get_state()
+        return digest.of_memory(state.data_ptr(), state.numel()).hex()
+
+    # -- since when -------------------------------------------------------------------------------------------
+
+    def baseline(self, stream):
+        """Remembers the state of ``stream`` as that from which drawing is counted."""
+        taken = self._baselines_taken.get(stream, 0)
+        if taken >= MAXIMUM_BASELINES:
+            # Seeded over and over (in a dataset's __getitem__, say): no longer worth its cost.
+            self._always_drawn.add(stream)
+            return
+        self._baselines_taken[stream] = taken + 1
+        state = self._one(stream)
+        if state is not None:
+            self._baseline[stream] = state
+
+    def _one(self, stream):
+        if stream == "python":
+            return self._of_python()
+        if stream == "numpy":
+            return self._of_numpy()
+        return self.states().get(stream)
+
+    def drawn(self, states):
+        """Whether each stream was drawn from since it was last seeded, or first seen."""
+        result = {}
+        for stream, state in states.items():
+            if stream == "numpy-generator" or stream in self._always_drawn:
+                result[stream] = True
+            else:
+                result[stream] = self._baseline.get(stream) != state if stream in self._baseline else False
+        return result
+
+    # -- who seeded ------------------------------------------------------------------------------------------
+
+    def seeded(self, stream, value, frame):
+        """Records one seeding call and takes a new baseline."""
+        session = self._session
+        if self._records < MAXIMUM_RECORDS:
+            self._records += 1
+            place, caller = session.places.find(frame)
+            session.send(
+                "seed",
+                {"stream": stream, "value": value, "place": place, "caller": caller, "step": session.step},
+            )
+        self.baseline(stream)
+
+    def watch_python(self):
+        """Records calls of ``random.seed``."""
+
+        def make(original):
+            def seed(*args, **kwargs):
+                result = original(*args, **kwargs)
+                self._session.guard("random.seed", self.seeded, "python", _value(args, kwargs), sys._getframe(1))
+                return result
+
+            return seed
+
+        self.baseline("python")
+        stand_in(random, "seed", make)
+
+    def watch_numpy(self, numpy_random):
+        """Records calls of ``numpy.random.seed``, generators made, and seeds that NumPy draws from the system."""
+
+        def make_seed(original):
+            def seed(*args, **kwargs):
+                result = original(*args, **kwargs)
+                self._session.guard("numpy.random.seed", self.seeded, "numpy", _value(args, kwargs), sys._getframe(1))
+                return result
+
+            return seed
+
+        def make_default_rng(original):
+            def default_rng(*args, **kwargs):
+                before = self._unseeded
+                generator = original(*args, **kwargs)
+                self._session.guard(
+                    "default_rng", self._generator, generator, args, kwargs, before == self._unseeded, sys._getframe(1)
+                )
+                return generator
+
+            return default_rng
+
+        def make_randbits(original):
+            def randbits(*args, **kwargs):
+                self._unseeded += 1
+                self._session.guard("randbits", self._session.entropy.note, "numpy-entropy", sys._getframe(1))
+                return original(*args, **kwargs)
+
+            return randbits
+
+        self.baseline("numpy")
+        stand_in(numpy_random, "seed", make_seed)
+        stand_in(numpy_random, "default_rng", make_default_rng)
+        internal = sys.modules.get("numpy.random.bit_generator")
+        if internal is not None:
+            stand_in(internal, "randbits", make_randbits)
+
+    def _generator(self, generator, args, kwargs, seeded, frame):
+        index = self._made
+        self._made += 1
+        # Held strongly, since these objects cannot be referenced weakly; they are small, and few are kept.
+        if len(self._generators) < MAXIMUM_GENERATORS and generator not in self._generators:
+            self._generators.append(generator)
+        if index >= MAXIMUM_RECORDS:
+            return
+        source = args[0] if args else kwargs.get("seed")
+        session = self._session
+        session.send(
+            "generator",
+            {
+                "index": index,
+                "kind": type(generator).__name__,
+                "seeded": seeded,
+                "source": type(source).__name__ if source is not None else "entropy",
+                "place": session.places.find(frame)[0],
+                "step": session.step,
+            },
+        )
+
+    def watch_torch(self, torch):
+        """Records seeding calls of torch's CPU and CUDA streams."""
+        self.baseline("torch")
+        for module, name, stream in (
+            (torch, "manual_seed", "torch"),
+            (torch.random, "manual_seed", "torch"),
+            (torch, "seed", "torch"),
+            (torch.random, "seed", "torch"),
+            (torch.cuda, "manual_seed", "torch-cuda"),
+            (torch.cuda, "manual_seed_all", "torch-cuda"),
+        ):
+            self._wrap(module, name, stream)
+
+    def _wrap(self, module, name, stream):
+        original = getattr(module, name, None)
+        if original is None or hasattr(original, "_auditor"):
+            return
+
+        def replacement(*args, **kwargs):
+            result = original(*args, **kwargs)
+            value = str(result) if name == "seed" else _value(args, kwargs)
+            self._session.guard(name, self.seeded, stream, value, sys._getframe(1))
+            return result
+
+        self._session.imitate(replacement, original)
+        setattr(module, name, replacement)
+
+
+def _value(args, kwargs):
+    value = args[0] if args else next(iter(kwargs.values()), None)
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return str(value)
+    return "%s" % (str(value)[:40],) if isinstance(value, (float, str)) else type(value).__name__
+
+
+def held_by(thing, found=None, prefix="", depth=3):
+    """State digests (hex) of the random generators that an object holds in its attributes, by attribute path."""
+    if found is None:
+        found = {}
+    attributes = getattr(thing, "__dict__", None)
+    if not isinstance(attributes, dict) or depth == 0 or len(found) >= 16:
+        return found
+    for name in list(attributes)[:64]:
+        value = attributes[name]
+        state = _state_of(value)
+        if state is not None:
+            found[prefix + name] = digest.of_bytes(state).hex()
+        elif isinstance(value, (list, tuple)):
+            for i, item in enumerate(value[:16]):
+                state = _state_of(item)
+                if state is not None:
+                    found["%s%s[%d]" % (prefix, name, i)] = digest.of_bytes(state).hex()
+                elif type(item).__module__ not in ("builtins", "numpy", "torch"):
+                    held_by(item, found, "%s%s[%d]." % (prefix, name, i), depth - 1)
+        elif hasattr(value, "__dict__") and not isinstance(value, type) and type(value).__module__ != "torch":
+            held_by(value, found, prefix + name + ".", depth - 1)
+    return found
+
+
+def _state_of(value):
+    module = type(value).__module__ or ""
+    name = type(value).__name__
+    if isinstance(value, random.Random):
+        internal = value.getstate()
+        return b"%d %s" % (hash(internal[1]) & 0xFFFFFFFFFFFFFFFF, repr(internal[2]).encode())
+    if module.startswith("numpy.random"):
+        if hasattr(value, "bit_generator"):
+            return repr(value.bit_generator.state).encode()
+        if name == "RandomState":
+            return ctypes.string_at(value._bit_generator.ctypes.state_address, 624 * 4 + 4) if (
+                type(value._bit_generator).__name__ == "MT19937"
+            ) else repr(value._bit_generator.state).encode()
+    if module == "torch._C" and name == "Generator" and hasattr(value, "get_state"):
+        return bytes(value.get_state().numpy())
+    return None

@@ -1,0 +1,177 @@
+"""Reads tensors without dispatch: their digests, their names, their bytes."""
+
+import ctypes
+import json
+import struct
+import sys
+
+from . import digest
+
+NONE = b"\0none\0\0\0"
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_SAFETENSORS = {
+    "float32": "F32",
+    "float64": "F64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+class Reader:
+    """Digests tensors of one torch: 8 bytes at once for those in main memory, a tensor to fetch later for others."""
+
+    def __init__(self, torch):
+        self._torch = torch
+        self._strided = torch.strided
+        functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
+        self._wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        self._quiet = getattr(torch._C, "DisableTorchFunctionSubclass", None) or torch._C.DisableTorchFunction
+
+    def quiet(self):
+        """A context in which tensor subclasses and function modes of the program are not consulted."""
+        return self._quiet()
+
+    def plain(self, tensor):
+        """The dense, contiguous tensor behind ``tensor``, or None where there are no bits to read (meta, fake)."""
+        torch = self._torch
+        if self._wrapped is not None and self._wrapped(tensor):
+            return None
+        local = getattr(tensor, "_local_tensor", None)  # a distributed tensor's shard
+        if local is not None and type(tensor).__name__ == "DTensor":
+            tensor = local
+        if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
+            if type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
+                return None
+        if tensor.layout is not self._strided:
+            tensor = tensor.detach().to_dense()
+        if tensor.is_meta or tensor.is_quantized:
+            return None if tensor.is_meta else tensor.detach().int_repr().contiguous()
+        if not tensor.is_contiguous() or tensor.is_conj() or tensor.is_neg():
+            tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
+        return tensor
+
+    def digest(self, tensor):
+        """8 bytes; or a 0-dimensional int64 tensor on the tensor's device; or None where it cannot be read."""
+        if tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous() and self._wrapped is None:
+            return digest.of_memory(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+        plain = self.plain(tensor)
+        if plain is None:
+            return None
+        if plain.is_cpu:
+            return digest.of_memory(plain.data_ptr(), plain.numel() * plain.element_size())
+        if plain.is_cuda and self._torch.cuda.is_current_stream_capturing():
+            return None  # nothing may be added to a graph that the program is capturing
+        return digest.on_device(plain, self._torch)
+
+    def digests(self, tensors):
+        """The digests of a list of tensors (None among them: marked as absent); None where one cannot be read."""
+        pieces = []
+        of_memory = digest.of_memory
+        for tensor in tensors:
+            if tensor is None:
+                pieces.append(NONE)
+                continue
+            piece = self.digest(tensor)
+            if piece is None:
+                return None
+            pieces.append(piece)
+        del of_memory
+        return pieces
+
+    def scalar(self, tensor):
+        """``float.hex()`` of a one-element floating CPU tensor, ``nan`` for every NaN; None for any other tensor."""
+        if tensor.numel() != 1 or not tensor.is_cpu or (self._wrapped is not None and self._wrapped(tensor)):
+            return None
+        torch = self._torch
+        if tensor.dtype is torch.float32:
+            value = ctypes.c_float.from_address(tensor.data_ptr()).value
+        elif tensor.dtype is torch.float64:
+            value = ctypes.c_double.from_address(tensor.data_ptr()).value
+        elif tensor.dtype in (torch.float16, torch.bfloat16):
+            value = float(tensor.detach())
+        else:
+            return None
+        return "nan" if value != value else float(value).hex()
+
+
+def text(piece, width):
+    """The last ``width`` characters' worth (6 bits each) of an 8-byte digest."""
+    number = int.from_bytes(piece[:4], "little")
+    return "".join([_ALPHABET[(number >> (6 * i)) & 63] for i in range(width)])
+
+
+def shape_of_parts(count):
+    """(tensors that share one part, characters a part takes), so that a step's line stays under a kilobyte."""
+    if count <= 40:
+        return 1, 4
+    if count <= 80:
+        return 1, 3
+    if count <= 120:
+        return 1, 2
+    return -(-count // 120), 2
+
+
+def parts(pieces, group, width):
+    """The short digests of all tensors (or groups of them), concatenated."""
+    if group > 1:
+        pieces = [digest.combine(pieces[i : i + group]) for i in range(0, len(pieces), group)]
+    alphabet = _ALPHABET
+    if width == 4:
+        out = []
+        for piece in pieces:
+            a, b, c = piece[0], piece[1], piece[2]
+            out.append(
+                alphabet[a & 63] + alphabet[b & 63] + alphabet[c & 63] + alphabet[(a >> 6) | (b >> 6 << 2) | (c >> 6 << 4)]
+            )
+        return "".join(out)
+    return "".join([text(piece, width) for piece in pieces])
+
+
+def block(named, reader):
+    """(buffers, size in bytes) of a safetensors block with these (name, tensor) pairs, or None if one has no format."""
+    header = {}
+    buffers = []
+    offset = 0
+    for name, tensor in named:
+        kind = _SAFETENSORS.get(str(tensor.dtype).rpartition(".")[2])
+        plain = reader.plain(tensor)
+        if kind is None or plain is None or not plain.is_cpu:
+            return None
+        size = plain.numel() * plain.element_size()
+        header[name] = {"dtype": kind, "shape": list(plain.shape), "data_offsets": [offset, offset + size]}
+        if size:
+            buffers.append(bytes(digest.memory(plain.data_ptr(), size)))
+        offset += size
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return [struct.pack("<Q", len(encoded)), encoded] + buffers, 8 + len(encoded) + offset
+
+
+def tensors_in(thing, torch, found, depth=4, limit=64):
+    """Appends the tensors and NumPy arrays inside nested lists, tuples, mappings and simple records to ``found``."""
+    if len(found) >= limit or depth == 0:
+        return found
+    if isinstance(thing, torch.Tensor):
+        found.append(thing)
+    elif isinstance(thing, (list, tuple)):
+        for item in thing:
+            tensors_in(item, torch, found, depth - 1, limit)
+    elif isinstance(thing, dict) or (hasattr(thing, "keys") and hasattr(thing, "values")):
+        for item in list(thing.values() if callable(thing.values) else ()):
+            tensors_in(item, torch, found, depth - 1, limit)
+    elif isinstance(thing, (int, float, str, bytes)) or thing is None:
+        pass
+    else:
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(thing, getattr(numpy, "ndarray", ())):
+            if thing.dtype.kind in "biufc":
+                found.append(thing)
+        elif hasattr(thing, "to_dict") and type(thing).__module__.startswith("torch_geometric"):
+            tensors_in(thing.to_dict(), torch, found, depth - 1, limit)
+    return found
