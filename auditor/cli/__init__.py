@@ -1,0 +1,85 @@
+"""The command line: one file per verb; each parses, calls the pipeline and returns an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from auditor import __version__
+from auditor.cli import explain, problems, report, run
+from auditor.errors import AuditorError, ExitCode, UsageError
+
+# Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
+_Malformed = typer.BadParameter.__mro__[2]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"auditor {__version__}")
+        raise typer.Exit
+
+
+def _application() -> typer.Typer:
+    # Rich takes longer to import than all the rest, and help is plain text.
+    application = typer.Typer(
+        name="auditor",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+    )
+
+    @application.callback()
+    def _options(
+        debug: Annotated[
+            bool, typer.Option("--debug", help="Show the traceback of a fault of the auditor's own.")
+        ] = False,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        ] = False,
+    ) -> None:
+        """Audit how reproducible a training command is, without changing it.
+
+        Exit codes: 0 the required level was reached (or none was required), 1 it was not, 2 usage or configuration,
+        3 inconclusive or interrupted, 4 the training program itself failed, 70 a fault of the auditor.
+        """
+
+    # Everything after the first word that is no option of ours belongs to the audited command, untouched.
+    application.command(name="run", context_settings={"allow_interspersed_args": False})(run.run)
+    application.command(name="report")(report.report)
+    application.command(name="explain")(explain.explain)
+    return application
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (``sys.argv`` by default) and return the exit code; no exception leaves this function."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = _application()(words, prog_name="auditor", standalone_mode=False)
+        sys.stdout.flush()
+    except AuditorError as error:
+        return problems.show(error)
+    except typer.Abort:
+        return problems.show(problems.interrupted())
+    except KeyboardInterrupt:
+        return problems.show(problems.interrupted())
+    except BrokenPipeError:
+        return problems.reader_gone()
+    except _Malformed as error:
+        return _malformed(error)
+    except Exception as error:
+        return problems.fault(error, debug="--debug" in words[:2])
+    return int(result or 0)
+
+
+def _malformed(error: BaseException) -> int:
+    message = error.format_message() if isinstance(error, typer.BadParameter.__mro__[2]) else str(error)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(message, err=True)
+        return ExitCode.USAGE
+    context = getattr(error, "ctx", None)
+    verb = context.command_path if context is not None else "auditor"
+    return problems.show(UsageError("bad-usage", message.rstrip("."), f"{verb} --help lists what there is"))

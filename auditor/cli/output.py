@@ -1,0 +1,107 @@
+"""Where reports go: the screen, or files that are known to be writable before anything is run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor.errors import UsageError
+
+if TYPE_CHECKING:
+    from auditor.records.audit import Audit
+
+FORMATS = ("terminal", "json", "junit", "markdown")
+
+
+def parse_format(text: str) -> str:
+    """The format's name; raises UsageError ``unknown-format``."""
+    if text not in FORMATS:
+        raise UsageError("unknown-format", f"there is no format {text!r}", f"choose one of: {', '.join(FORMATS)}")
+    return text
+
+
+def renderer(name: str) -> Callable[[Audit], str]:
+    """The ``render`` of a format, imported only now."""
+    match name:
+        case "json":
+            from auditor.report import json
+
+            return json.render
+        case "junit":
+            from auditor.report import junit
+
+            return junit.render
+        case "markdown":
+            from auditor.report import markdown
+
+            return markdown.render
+        case _:
+            from auditor.report import terminal
+
+            return terminal.render
+
+
+def show(audit: Audit, evidence: str) -> None:
+    """Print the terminal report on stdout: its width, colours and signs are those that the stream can take."""
+    from auditor.report import terminal
+
+    stream = sys.stdout
+    is_terminal = stream.isatty()
+    width = _columns() if is_terminal else terminal_width_of_a_file()
+    colour = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    text = terminal.render(
+        audit, width=width, colour=colour, ascii_only=not _can_show("✓→Δ…", stream.encoding), evidence=evidence
+    )
+    write(text)
+
+
+def write(text: str) -> None:
+    """Print text on stdout; what its encoding cannot show is written as an escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def terminal_width_of_a_file() -> int:
+    """The width where no terminal tells one."""
+    return 80
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Make sure that a report can be written there, before an hour of training; raises UsageError ``cannot-write``."""
+    directory = path.parent
+    if path.is_dir():
+        raise UsageError("cannot-write", f"{option} {path} is a directory", "name a file")
+    if not directory.is_dir():
+        raise UsageError("cannot-write", f"{option} {path}: there is no directory {directory}", "make it first")
+    if not os.access(path if path.exists() else directory, os.W_OK):
+        raise UsageError("cannot-write", f"{option} {path} cannot be written", "choose a place that you may write to")
+
+
+def save(path: Path, text: str, option: str) -> None:
+    """Write a report to a file as UTF-8; raises UsageError ``cannot-write``."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(
+            "cannot-write",
+            f"{option} {path} cannot be written ({error.strerror})",
+            "choose a place that you may write to; auditor report DIR makes every report again from the evidence",
+        ) from error
+
+
+def _columns() -> int:
+    import shutil
+
+    return min(shutil.get_terminal_size().columns, 100)
+
+
+def _can_show(signs: str, encoding: str | None) -> bool:
+    try:
+        signs.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""What is shown while runs go: a live line on a terminal, now and then a line elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from auditor.cli import problems
+from auditor.records.progress import Event, Progress, RunEnded, RunStarted
+from auditor.report.wording import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+# Where no terminal is, a line this often (seconds of the run) is enough for a CI's log.
+EVERY = 30.0
+
+
+def describe(event: Progress) -> str:
+    """Steps, rate, time left, and how far the run agrees with the first one."""
+    parts = [f"step {event.steps:,}" + (f" of {event.expected:,}" if event.expected else "")]
+    if event.steps and event.seconds > 0:
+        rate = event.steps / event.seconds
+        parts.append(f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.1f} steps/s")
+        if event.expected and event.expected > event.steps:
+            parts.append(f"{duration((event.expected - event.steps) / rate)} left")
+    else:
+        parts.append(duration(event.seconds))
+    if event.differs_at is not None:
+        parts.append(f"differs from step {event.differs_at:,} on")
+    elif event.identical_until:
+        parts.append(f"identical so far: step {event.identical_until:,}")
+    return ", ".join(parts)
+
+
+def started(event: RunStarted) -> str:
+    """The line for the start of a run."""
+    seed = f", seed {event.seed}" if event.seed is not None else ""
+    why = f" ({event.isolation.reason})" if event.isolation.reason else ""
+    return f"run {event.number} of {event.of}{seed}, kept apart by {event.isolation.kind}{why}"
+
+
+def ended(event: RunEnded) -> str:
+    """The line for the end of a run."""
+    says = {"ok": "done", "timeout": "ran past its time limit", "stopped": "ended at its first divergence"}
+    return f"run {event.number}: {says.get(event.ending.status, event.ending.status)} after {duration(event.seconds)}"
+
+
+class Screen:
+    """Shows events on stderr; use it as a context manager."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._next_line = EVERY
+
+    def __enter__(self) -> Screen:
+        if not self._quiet and sys.stderr is not None and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=16),
+                TextColumn("{task.fields[said]}", markup=False),
+                console=Console(stderr=True, highlight=False, markup=False),
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        match event:
+            case RunStarted():
+                self._say(started(event))
+                self._next_line = EVERY
+                if self._bar is not None:
+                    self._task = self._bar.add_task(f"run {event.number} of {event.of}", total=None, said="")
+            case Progress():
+                self._update(event)
+            case RunEnded():
+                if self._bar is not None and self._task is not None:
+                    self._bar.remove_task(self._task)
+                    self._task = None
+                self._say(ended(event))
+
+    def _update(self, event: Progress) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=event.expected, completed=event.steps, said=describe(event))
+        elif event.seconds >= self._next_line:
+            self._next_line = event.seconds + EVERY
+            self._say(f"run {event.number}: {describe(event)}")
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text, style="dim")
+        else:
+            problems.say(text)

@@ -1,0 +1,48 @@
+"""``auditor report``: recompute the verdict from an evidence directory and show it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli import output, problems
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An evidence directory.")],
+    form: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json, junit or markdown.")
+    ] = "terminal",
+    file: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to the screen.")
+    ] = None,
+) -> int:
+    """Recompute the verdict from the evidence alone and make any report of it again.
+
+    The exit code is the one that the run itself ends with.
+    """
+    chosen = output.parse_format(form)
+    if file is not None:
+        output.check_writable(file, "--output")
+    from auditor import pipeline
+
+    recomputed = pipeline.recompute(directory)
+    if recomputed.differences:
+        problems.say(
+            "auditor: audit.json does not say what the evidence says; what follows is recomputed from the evidence\n"
+            + "\n".join(f"  differs: {line}" for line in recomputed.differences)
+            + "\n  either audit.json or the evidence was changed, or another version of the auditor wrote it"
+        )
+    audit = recomputed.audit
+    if file is not None:
+        output.save(file, output.renderer(chosen)(audit), "--output")
+    elif chosen == "terminal":
+        output.show(audit, str(directory))
+    else:
+        output.write(output.renderer(chosen)(audit))
+    failure = pipeline.failure(audit, directory)
+    if failure is not None:
+        return problems.show(failure)
+    return pipeline.exit_code(audit)

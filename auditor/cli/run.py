@@ -1,0 +1,185 @@
+"""``auditor run``: audit a training command."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli import output, problems
+from auditor.errors import AuditorError, Inconclusive, UsageError
+
+if TYPE_CHECKING:
+    from auditor.config import Request
+
+# With --resume these alone may be given: what was asked for is in the evidence directory.
+_ALLOWED_WITH_RESUME = frozenset({"resume", "quiet", "junit", "markdown", "json", "command"})
+
+
+def run(
+    context: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND...", help="The training command; {seed} in it is replaced by the seed."),
+    ] = None,
+    require: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="Exit 1 unless this level is reached: bit-exact or seed-stable."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The seed of every run, for {seed} and --seed-env; 1 by default.")
+    ] = None,
+    seed_env: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Give the seed in this environment variable too (repeatable).")
+    ] = [],  # noqa: B006 (typer copies it)
+    replicates: Annotated[int, typer.Option(metavar="K", help="How many times to run with the same seed.")] = 2,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop every run on purpose after N optimizer steps.")
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End a run at its first divergence: answers bit-exact alone.")
+    ] = False,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Time limit of each run.")] = None,
+    metric: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=WHERE",
+            help="A number to compare: GLOB:dotted.path or dotted.path in a result file, or /REGEX/ in the output "
+            "(repeatable).",
+        ),
+    ] = [],  # noqa: B006 (typer copies it)
+    tolerance: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=VALUE", help="Absolute tolerance of a metric; 0.01 by default (repeatable)."),
+    ] = [],  # noqa: B006 (typer copies it)
+    ignore: Annotated[
+        list[str], typer.Option(metavar="PATTERN", help="Metrics and files that decide nothing (repeatable).")
+    ] = [],  # noqa: B006 (typer copies it)
+    decide: Annotated[
+        list[str],
+        typer.Option(metavar="PATTERN", help="Metrics and files that decide though taken for volatile (repeatable)."),
+    ] = [],  # noqa: B006 (typer copies it)
+    keep: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FACTOR", help="Do not vary this between runs: hash-seed, tmpdir or directory-order (repeatable)."
+        ),
+    ] = [],  # noqa: B006 (typer copies it)
+    isolation: Annotated[
+        str, typer.Option(metavar="HOW", help="How runs are kept apart: auto, overlay or copy.")
+    ] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The evidence directory; .auditor/<audit-id> by default.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with an interrupted audit; takes no command.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Run in fresh containers of this image of yours.")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Let those containers reach the network.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML here too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown here too.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write audit.json here too.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the report.")] = False,
+) -> int:
+    """Run a training command twice under control and say how reproducible it is.
+
+    auditor run --require bit-exact -- python train.py --seed {seed}
+    """
+    from auditor.config import make_request
+
+    files = {"json": json, "junit": junit, "markdown": markdown}
+    for name, path in files.items():
+        if path is not None:
+            output.check_writable(path, f"--{name}")
+    if resume is not None:
+        _refuse_beside_resume(context, command or [])
+        from auditor import pipeline
+
+        request = pipeline.request_to_resume(resume)
+    else:
+        request = make_request(
+            command or [],
+            str(Path.cwd()),
+            require=require,
+            seed=seed,
+            seed_env=seed_env,
+            replicates=replicates,
+            steps=steps,
+            fail_fast=fail_fast,
+            timeout=timeout,
+            metrics=metric,
+            tolerances=tolerance,
+            ignore=ignore,
+            decide=decide,
+            keep=keep,
+            isolation=isolation,
+            out=None if out is None else str(out.absolute()),
+            image=image,
+            network=network,
+        )
+    return _audit(request, files, quiet)
+
+
+def _refuse_beside_resume(context: typer.Context, command: list[str]) -> None:
+    given = [
+        "--" + name.replace("_", "-")
+        for name in context.params
+        if name not in _ALLOWED_WITH_RESUME
+        and getattr(context.get_parameter_source(name), "name", "") not in ("DEFAULT", "DEFAULT_MAP", "")
+    ]
+    if command:
+        given.append("a command")
+    if given:
+        raise UsageError(
+            "resume-takes-nothing-else",
+            f"--resume goes on with what was asked for; it cannot be combined with {', '.join(given)}",
+            "leave them out, or start a new audit without --resume",
+        )
+
+
+def _audit(request: Request, files: dict[str, Path | None], quiet: bool) -> int:
+    from auditor import pipeline
+    from auditor.cli.progress import Screen
+
+    _end_like_an_interrupt(signal.SIGTERM)
+    with Screen(quiet) as screen:
+        audit = pipeline.audit(request, screen.show)
+    directory = pipeline.directory_of(request, audit)
+    for name, path in files.items():
+        if path is not None:
+            output.save(path, output.renderer(name)(audit), f"--{name}")
+    output.show(audit, _short(directory))
+    stopped = _why_it_stopped(pipeline.failure(audit, directory), audit.state, directory)
+    if stopped is not None:
+        return problems.show(stopped)
+    return pipeline.exit_code(audit)
+
+
+def _why_it_stopped(failure: AuditorError | None, state: str, directory: Path) -> AuditorError | None:
+    if failure is not None or state != "interrupted":
+        return failure
+    return Inconclusive(
+        "interrupted",
+        "the audit was interrupted; what the finished runs left is kept",
+        f"go on with it: auditor run --resume {_short(directory)}",
+    )
+
+
+def _short(path: Path) -> str:
+    """The path as seen from here where it lies below, else as it is."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _end_like_an_interrupt(number: signal.Signals) -> None:
+    """Let a CI's request to end (SIGTERM) leave a readable, resumable directory, as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(number, interrupt)
