@@ -1,0 +1,70 @@
+"""Where a run is executed: one small contract, and one module for each place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from auditor.records.run import Artefact, Ending, ImageFacts, Isolation
+from auditor.store import RunPaths
+
+Tick = Callable[[], bool]
+"""Called a few times a second while a run goes; returns True where the run is to be stopped on purpose."""
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """One run to execute.
+
+    ``command`` has its seed filled in; ``variables`` are set in its environment on top of what the place gives.
+    ``probe`` is what the probe is told apart from paths; ``plan`` is the text of the plan file, or None in run one.
+    ``timeout`` is in seconds. ``keep`` names the perturbations that are not varied.
+    """
+
+    number: int
+    command: tuple[str, ...]
+    variables: dict[str, str]
+    probe: dict[str, str | int | bool | None]
+    plan: bytes | None
+    paths: RunPaths
+    timeout: float | None
+    keep: tuple[str, ...]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a run went: ``seconds`` is wall time, ``cpu_seconds`` user and system time of all its processes, if known."""
+
+    ending: Ending
+    started: str
+    seconds: float
+    cpu_seconds: float | None
+    varied: dict[str, str]
+    artefacts: tuple[Artefact, ...]
+    unsaved: tuple[str, ...]
+
+
+class Executor(Protocol):
+    """A place to execute runs, one after the other; ``close`` gives back everything that it holds."""
+
+    @property
+    def name(self) -> str:
+        """``local`` or ``docker``."""
+
+    @property
+    def isolation(self) -> Isolation:
+        """How one run is kept from seeing what another wrote."""
+
+    @property
+    def image(self) -> ImageFacts | None:
+        """The image that runs start from, if any."""
+
+    def run(self, launch: Launch, tick: Tick) -> Outcome:
+        """Execute one run to its end.
+
+        Raises AuditorError where it cannot be started or its files cannot be kept; on KeyboardInterrupt everything
+        that was started is ended before the exception goes on.
+        """
+
+    def close(self) -> None:
+        """Remove what was made outside the evidence directory."""
