@@ -28,27 +28,28 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     The audit's ``state`` says whether the program failed or the audit was interrupted. Raises AuditorError for what the
     user can mend, Inconclusive ``interrupted`` where the interrupt came after the last run.
     """
+    experiment.preflight(request)
     if request.resume is not None:
         store = Store.open(request.resume)
     else:
         store = Store.create(request.out, request.project, request.command)
-    with store.lock():
-        store.write_request(request)
-        try:
-            experiment.perform(request, store, on_event, compare.steps_agree)
-        except KeyboardInterrupt:
-            # Nothing is lost: the runs that ended are kept, and the audit says which are missing.
-            pass
-        try:
+    store.write_request(request)
+    try:
+        experiment.perform(request, store, on_event, compare.steps_agree)
+    except KeyboardInterrupt:
+        # Nothing is lost: the runs that ended are kept, and the audit says how many are missing.
+        pass
+    try:
+        with store.lock():
             concluded = _conclude(store, request)
             store.write_fingerprint(concluded.fingerprint)
             store.write_audit(concluded)
-        except KeyboardInterrupt:
-            raise Inconclusive(
-                "interrupted",
-                "the audit was interrupted after its runs; they are kept",
-                f"go on with it: auditor run --resume {store.path}",
-            ) from None
+    except KeyboardInterrupt:
+        raise Inconclusive(
+            "interrupted",
+            "the audit was interrupted after its runs; they are kept",
+            f"go on with it: auditor run --resume {store.path}",
+        ) from None
     return concluded
 
 

@@ -16,7 +16,7 @@ def explain(
     """Say what an error means and what to do about it."""
     from difflib import get_close_matches
 
-    from auditor import catalogue
+    from auditor.cli import catalogue
 
     word = slug.strip().strip("()").rstrip(";").lower()
     if word not in catalogue.PAGES:

@@ -28,14 +28,14 @@ def report(
         output.check_writable(file, "--output")
     from auditor import pipeline
 
-    recomputed = pipeline.recompute(directory)
-    if recomputed.differences:
+    audit = pipeline.recompute(directory)
+    differences = pipeline.differences(directory, audit)
+    if differences:
         problems.say(
             "auditor: audit.json does not say what the evidence says; what follows is recomputed from the evidence\n"
-            + "\n".join(f"  differs: {line}" for line in recomputed.differences)
-            + "\n  either audit.json or the evidence was changed, or another version of the auditor wrote it"
+            + "\n".join(f"  differs: {line}" for line in differences)
+            + "\n  audit.json or the evidence was changed, or another version of the auditor wrote it"
         )
-    audit = recomputed.audit
     if file is not None:
         output.save(file, output.renderer(chosen)(audit), "--output")
     elif chosen == "terminal":

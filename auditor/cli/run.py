@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -146,7 +144,6 @@ def _audit(request: Request, files: dict[str, Path | None], quiet: bool) -> int:
     from auditor import pipeline
     from auditor.cli.progress import Screen
 
-    _end_like_an_interrupt(signal.SIGTERM)
     with Screen(quiet) as screen:
         audit = pipeline.audit(request, screen.show)
     directory = pipeline.directory_of(request, audit)
@@ -174,12 +171,3 @@ def _short(path: Path) -> str:
     """The path as seen from here where it lies below, else as it is."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _end_like_an_interrupt(number: signal.Signals) -> None:
-    """Let a CI's request to end (SIGTERM) leave a readable, resumable directory, as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(number, interrupt)

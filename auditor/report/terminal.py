@@ -17,7 +17,8 @@ from auditor.report.wording import plain
 
 NARROWEST = 30
 ROOM_FOR_TABLES = 64
-SHOWN = 6
+SHOWN = 5
+SHOWN_ASIDE = 3
 
 _COLOURS = {"reached": "green", "not-reached": "red", "inconclusive": "yellow", "not-tested": "dim"}
 _MARKS = {"reached": "✓", "not-reached": "✗", "inconclusive": "?", "not-tested": "·"}
@@ -68,8 +69,8 @@ def _parts(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType
     yield from _section("Files that differ", wording.artefact_lines(audit), "red")
     yield from _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
     yield from _findings(audit)
-    yield from _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim")
-    yield from _section("Worth knowing", [plain(note) for note in audit.notes], "dim")
+    yield from _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim", SHOWN_ASIDE)
+    yield from _section("Worth knowing", [plain(note) for note in audit.notes], "dim", SHOWN_ASIDE)
     yield Text()
     yield from _foot(audit, evidence, tables)
 
@@ -175,15 +176,15 @@ def _findings(audit: Audit) -> Iterable[RenderableType]:
     yield from _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)], "")
 
 
-def _section(title: str, lines: Sequence[str], style: str) -> Iterable[RenderableType]:
+def _section(title: str, lines: Sequence[str], style: str, shown: int = SHOWN) -> Iterable[RenderableType]:
     if not lines:
         return
     yield Text()
     yield Text(title, style="bold")
-    for line in lines[:SHOWN]:
+    for line in lines[:shown]:
         yield _item(Text(line, style=style))
-    if len(lines) > SHOWN:
-        yield _indented(Text(f"and {len(lines) - SHOWN} more in audit.json", style="dim"))
+    if len(lines) > shown:
+        yield _indented(Text(f"and {len(lines) - shown} more in audit.json", style="dim"))
 
 
 def _item(text: Text) -> RenderableType:

@@ -1,0 +1,295 @@
+"""The errors' catalogue: what each slug means and what to do; ``docs/errors/`` is generated from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    """One error: its exit code, what it means, what to do, and an example of doing so."""
+
+    exit_code: int
+    meaning: str
+    remedy: str
+    example: str
+
+
+PAGES: dict[str, Page] = {
+    "audit-in-progress": Page(
+        2,
+        "Another auditor is writing to this evidence directory. Two would spoil each other's evidence.",
+        "Wait until the other has ended, or end it; then go on with --resume.",
+        "auditor run --resume .auditor/<audit-id>",
+    ),
+    "bad-image": Page(
+        2,
+        "The name after --image is empty.",
+        "Name the image as you would for docker run: a tag, a digest or an id.",
+        "auditor run --image my-training:latest -- python train.py --seed {seed}",
+    ),
+    "bad-metric": Page(
+        2,
+        "A --metric is not of a form that can be used, names a metric twice, or holds a regular expression "
+        "that does not compile or has no group.",
+        "Give NAME=GLOB:dotted.path for a number in a result file, NAME=dotted.path for any result file, or "
+        "NAME=/REGEX/ for the program's output; the first group of the expression is the number, and every "
+        "match counts.",
+        "auditor run --metric 'rmse=seed_*/results.json:test.rmse' --metric 'loss=/loss: ([0-9.]+)/' -- "
+        "python train.py",
+    ),
+    "bad-number": Page(
+        2,
+        "A number on the command line is outside of what makes sense: fewer than two replicates, no steps, a "
+        "time limit that is not positive, or a negative seed.",
+        "Give a number in the range that the message names.",
+        "auditor run --replicates 5 --timeout 3600 -- python train.py --seed {seed}",
+    ),
+    "bad-seed-env": Page(
+        2,
+        "The name after --seed-env cannot be the name of an environment variable.",
+        "Use letters, digits and underscores, and no digit first.",
+        "auditor run --seed-env PL_GLOBAL_SEED -- python train.py",
+    ),
+    "bad-tolerance": Page(
+        2,
+        "A --tolerance is not NAME=VALUE with a finite value of 0 or more, or one name was given two values.",
+        "Tolerances are absolute, in the metric's own unit. A value without a name holds for every metric.",
+        "auditor run --tolerance rmse=0.05 -- python train.py --seed {seed}",
+    ),
+    "bad-usage": Page(
+        2,
+        "The command line could not be understood: an unknown verb or option, or a value of the wrong kind.",
+        "See --help of the verb. Options of the auditor come before the command that is audited; put two "
+        "dashes between.",
+        "auditor run --require bit-exact -- python train.py --seed {seed}",
+    ),
+    "cannot-resume": Page(
+        2,
+        "The audit cannot go on here: its first run was kept apart from the project by other means than this "
+        "machine offers, so that a further run would not be a replicate.",
+        "Resume where the audit began, or begin a new one.",
+        "auditor run -- python train.py --seed {seed}",
+    ),
+    "cannot-write": Page(
+        2,
+        "A report cannot be written where it was asked for. This is checked before anything is run.",
+        "Name a file in an existing directory that you may write to. A report that was missed can be made again.",
+        "auditor report .auditor/<audit-id> --format junit -o audit.xml",
+    ),
+    "command-not-executable": Page(
+        2,
+        "The command's first word is a directory, or a file that cannot be executed.",
+        "Name an interpreter before a script, or make the file executable and give it a first line (#!).",
+        "auditor run -- bash run.sh {seed}",
+    ),
+    "command-not-found": Page(
+        2,
+        "The command's first word is neither a program on PATH nor a file. Nothing was run.",
+        "Check its spelling, and that the environment it lives in is active. A path is taken from the "
+        "directory where auditor was called.",
+        "auditor run -- python train.py --seed {seed}",
+    ),
+    "damaged-evidence": Page(
+        2,
+        "A file of the evidence directory is missing, cut off, altered, or of another version of the auditor."
+        " No verdict is computed from it: missing evidence is never a pass.",
+        "Copy the directory from its source again, or audit anew.",
+        "auditor run --out fresh-evidence -- python train.py --seed {seed}",
+    ),
+    "disk-full": Page(
+        2,
+        "The disk, or your quota on it, is full. What was complete before is kept.",
+        "Make room and go on with --resume, or put the evidence on another disk with --out (and TMPDIR).",
+        "auditor run --out /big-disk/evidence -- python train.py --seed {seed}",
+    ),
+    "evidence-complete": Page(
+        2,
+        "This evidence is complete, and evidence is never written over.",
+        "See it with auditor report, or begin a new audit.",
+        "auditor report .auditor/<audit-id>",
+    ),
+    "evidence-not-found": Page(
+        2,
+        "The directory is not an evidence directory: it has no evidence.json.",
+        "Name the directory that auditor run wrote: .auditor/<audit-id> in the project, or what --out said.",
+        "auditor report .auditor/<audit-id>",
+    ),
+    "fail-fast-answers-bit-exact-only": Page(
+        2,
+        "--fail-fast ends a run at its first divergence. What it would have reported at its end is then "
+        "unknown, so no level but bit-exact can be judged.",
+        "Leave --fail-fast out, or require bit-exact.",
+        "auditor run --fail-fast --require bit-exact -- python train.py --seed {seed}",
+    ),
+    "fault": Page(
+        70,
+        "Something went wrong in the auditor itself. This is never your program's doing.",
+        "Report it with the traceback, which was written to the file that the message names; --debug shows it"
+        " on the screen.",
+        "auditor --debug run -- python train.py --seed {seed}",
+    ),
+    "interrupted": Page(
+        3,
+        "The audit was interrupted (Ctrl-C, or a request to end). Runs that had ended are kept, audit.json "
+        "says state interrupted, and nothing is called reached.",
+        "Go on with the same directory: only what is missing is run.",
+        "auditor run --resume .auditor/<audit-id>",
+    ),
+    "isolation-failed": Page(
+        2,
+        "A run could not be given a view of the project of its own.",
+        "Try again with --isolation copy, which needs nothing but space.",
+        "auditor run --isolation copy -- python train.py --seed {seed}",
+    ),
+    "network-needs-image": Page(
+        2,
+        "--network lets the containers of --image reach the network; a program that runs locally has the "
+        "network that the machine has.",
+        "Add --image, or leave --network out.",
+        "auditor run --image my-training:latest --network -- python train.py",
+    ),
+    "no-command": Page(
+        2,
+        "There is no command to audit.",
+        "Put the training command after two dashes, with {seed} where it takes its seed.",
+        "auditor run -- python train.py --seed {seed}",
+    ),
+    "no-scratch-directory": Page(
+        2,
+        "There is no writable directory outside the project for the runs' temporary files.",
+        "Set TMPDIR to one.",
+        "TMPDIR=/big-disk/tmp auditor run -- python train.py --seed {seed}",
+    ),
+    "no-such-project": Page(
+        2,
+        "The directory of the project does not exist.",
+        "Call auditor in the project's root.",
+        "cd my-project && auditor run -- python train.py --seed {seed}",
+    ),
+    "not-text": Page(
+        2,
+        "An argument or a file's name is not UTF-8 text, or holds a null character, and could not be kept as evidence.",
+        "Rename the file or directory, or give the argument as UTF-8.",
+        "auditor run -- python train.py --data data",
+    ),
+    "nothing-to-resume": Page(
+        2,
+        "The audit in this directory is complete: there is nothing to go on with.",
+        "See it again with auditor report, or begin a new audit.",
+        "auditor report .auditor/<audit-id>",
+    ),
+    "out-holds-project": Page(
+        2,
+        "The directory after --out is the project itself or holds it; evidence and project would mix.",
+        "Name a directory of its own.",
+        "auditor run --out evidence -- python train.py --seed {seed}",
+    ),
+    "out-not-empty": Page(
+        2,
+        "What --out names is a file, or a directory with something in it. Evidence is never written over.",
+        "Name a new directory, or go on with an interrupted audit in it.",
+        "auditor run --resume evidence",
+    ),
+    "overlay-refused": Page(
+        2,
+        "--isolation overlay was asked for, and the kernel or the file system does not allow it here.",
+        "Leave --isolation out: each run then works in a copy of the project where no overlay is possible, "
+        "and the report says so.",
+        "auditor run -- python train.py --seed {seed}",
+    ),
+    "program-failed": Page(
+        4,
+        "The audited program itself ended with an error. Its last lines are shown; no level is judged.",
+        "Make the program end with exit code 0 by itself, in the same directory and environment. Its whole "
+        "output is in runs/<n>/stdout and stderr of the evidence directory. Each run starts from the files "
+        "that the project had; what another run wrote is not there.",
+        "auditor run -- python train.py --seed {seed}",
+    ),
+    "program-timed-out": Page(
+        4,
+        "A run took longer than --timeout allows and was ended, with everything it had started.",
+        "Give it more time, or find what it waits for: a prompt, a network, another rank. --steps ends a run "
+        "early on purpose.",
+        "auditor run --timeout 7200 --steps 200 -- python train.py --seed {seed}",
+    ),
+    "project-too-wide": Page(
+        2,
+        "auditor was called in the root of the file system, which cannot be a project.",
+        "Call it in the directory that holds the training program.",
+        "cd my-project && auditor run -- python train.py --seed {seed}",
+    ),
+    "resume-takes-nothing-else": Page(
+        2,
+        "--resume goes on with exactly what was asked for when the audit began; other runs would not be replicates.",
+        "Leave the other options out (reports and --quiet may be given), or begin a new audit.",
+        "auditor run --resume .auditor/<audit-id> --junit audit.xml",
+    ),
+    "seed-goes-nowhere": Page(
+        2,
+        "A --seed was given, but nothing hands it to the program.",
+        "Write {seed} where the command takes its seed, or name the environment variable that the program reads.",
+        "auditor run --seed 7 -- python train.py --seed {seed}",
+    ),
+    "unknown-factor": Page(
+        2,
+        "--keep names a factor that the auditor does not vary.",
+        "It varies hash-seed (PYTHONHASHSEED), tmpdir (the temporary directory) and directory-order (the "
+        "order of unsorted listings).",
+        "auditor run --keep directory-order -- python train.py --seed {seed}",
+    ),
+    "unknown-format": Page(
+        2,
+        "There is no such report format.",
+        "Choose terminal, json, junit or markdown.",
+        "auditor report .auditor/<audit-id> --format markdown",
+    ),
+    "unknown-isolation": Page(
+        2,
+        "There is no such means of keeping runs apart.",
+        "Choose overlay (the kernel's overlay file system), copy (a copy of the project), or auto, which "
+        "takes the first that works.",
+        "auditor run --isolation copy -- python train.py --seed {seed}",
+    ),
+    "unknown-level": Page(
+        2,
+        "There is no such level.",
+        "Choose bit-exact, seed-stable or distribution-stable.",
+        "auditor run --require seed-stable -- python train.py --seed {seed}",
+    ),
+    "unknown-slug": Page(
+        2,
+        "There is no error of that name.",
+        "Give the word that stands in parentheses below an error.",
+        "auditor explain no-command",
+    ),
+    "unwritable-directory": Page(
+        2,
+        "The evidence directory, or the project's .auditor directory, cannot be written.",
+        "Make it writable for this user, or put the evidence elsewhere with --out.",
+        "auditor run --out ~/evidence -- python train.py --seed {seed}",
+    ),
+}
+
+
+def page(slug: str) -> str:
+    """The page of an error as Markdown; raises KeyError for an unknown slug."""
+    entry = PAGES[slug]
+    return (
+        f"# {slug}\n\n{_wrapped(entry.meaning)}\n\n**What to do.** {_wrapped(entry.remedy, first=16)}\n\n"
+        f"```\n{entry.example}\n```\n\nExit code {entry.exit_code}.\n"
+    )
+
+
+def index() -> str:
+    """The list of all pages as Markdown."""
+    rows = "\n".join(f"| [{slug}]({slug}.md) | {entry.exit_code} |" for slug, entry in sorted(PAGES.items()))
+    return (
+        "# Errors\n\nGenerated from `auditor/cli/catalogue.py`; `auditor explain SLUG` prints a page.\n\n"
+        f"| error | exit code |\n|---|---:|\n{rows}\n"
+    )
+
+
+def _wrapped(text: str, first: int = 0) -> str:
+    from textwrap import fill
+
+    return fill(" " * first + text, width=80, break_long_words=False, break_on_hyphens=False).strip()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auditor.records.audit import Audit, LevelVerdict
+from auditor.records.comparison import Divergence, Metric
+from auditor.report import terminal, wording
+
+
+def test_says_verdicts_divergence_and_evidence(diverged: Audit) -> None:
+    text = terminal.render(diverged, evidence=".auditor/20300101T000000Z-0a1b2c3d")
+    assert text.splitlines()[0] == "python train.py --seed {seed} --name 'a b'"
+    assert "bit-exact is required: not reached." in text
+    assert "init ✓ → batch ✓ → loss ✓ → gradients ✗ → parameters ·" in text
+    assert "First divergence: step 3, gradients of encoder.weight" in text
+    assert "largest |Δ| 1.19e-07; identical up to step 2" in text
+    assert re.search(r"rmse +14\.2 +14\.2031 +0\.0031 +0\.01", text)
+    assert "the trace of worker 0.1 is cut off" in text
+    assert "data.py:31" in text
+    assert "seconds: a duration" in text
+    assert "directory order was varied" in text
+    assert "Python 3.11.4, torch 2.13.0+cpu" in text
+    assert text.splitlines()[-1].endswith(".auditor/20300101T000000Z-0a1b2c3d")
+
+
+def test_a_link_that_was_not_seen_is_not_called_identical(diverged: Audit) -> None:
+    unseen = msgspec.structs.replace(diverged, compared=msgspec.structs.replace(diverged.compared, batches=0))
+    assert "init ✓ → batch not seen → loss ✓ → gradients ✗" in terminal.render(unseen)
+
+
+@pytest.mark.parametrize("link", ["metric", "checkpoint", "streams", "final", "steps"])
+def test_a_divergence_outside_of_the_chain_shows_no_chain(diverged: Audit, link: str) -> None:
+    other = msgspec.structs.replace(diverged, divergence=Divergence(None, link, "main", "results.json:rmse", 0.5))
+    text = terminal.render(other)
+    assert f"First divergence: {link} results.json:rmse" in text
+    assert "init" not in text
+
+
+def test_a_clean_audit_fits_one_small_screen(reached: Audit) -> None:
+    text = terminal.render(reached, evidence=".auditor/x")
+    assert len(text.splitlines()) <= 24
+    assert "First divergence" not in text
+    assert "3 identical replicates exclude, at 95 % confidence, that more than 77.6 % of runs differ." in " ".join(
+        text.split()
+    )
+
+
+def test_the_fullest_report_fits_one_screen(diverged: Audit) -> None:
+    metrics = {f"m{at}": Metric(f"m{at}", "r.json", False, ((1.0,), (2.0,)), False, 1.0, 0.01) for at in range(200)}
+    many = msgspec.structs.replace(
+        diverged,
+        metrics=metrics,
+        findings=diverged.findings * 50,
+        gaps=diverged.gaps * 50,
+        notes=diverged.notes * 50,
+        artefacts=diverged.artefacts * 50,
+    )
+    text = terminal.render(many)
+    assert len(text.splitlines()) <= 66
+    assert "and 195 more in audit.json" in text
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 63, 64, 80, 100, 200])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_no_line_is_wider_than_the_screen(diverged: Audit, width: int, ascii_only: bool) -> None:
+    text = terminal.render(diverged, width=width, evidence=".auditor/" + "x" * 300)
+    assert max(map(len, text.splitlines())) <= width
+    if ascii_only:
+        assert terminal.render(diverged, width=width, ascii_only=True).isascii()
+
+
+def test_colour_only_where_asked_for(diverged: Audit) -> None:
+    plain = terminal.render(diverged)
+    coloured = terminal.render(diverged, colour=True)
+    assert "\x1b[" not in plain
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == plain.split()
+
+
+def test_a_failed_program_comes_first(failed: Audit) -> None:
+    assert "The program failed: run 1 ended with exit code 1" in terminal.render(failed)
+
+
+def test_all_levels_and_verdicts_have_words(diverged: Audit) -> None:
+    for verdict in ("reached", "not-reached", "inconclusive", "not-tested"):
+        said = LevelVerdict(verdict, "because")  # type: ignore[arg-type]  # each is one of the literals
+        text = terminal.render(msgspec.structs.replace(diverged, levels={"bit-exact": said}))
+        assert wording.VERDICTS[verdict] in text
+
+
+@given(text=st.text(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_nothing_that_a_program_names_reaches_the_terminal_raw(diverged: Audit, text: str) -> None:
+    hostile = msgspec.structs.replace(
+        diverged,
+        command=("python", text),
+        gaps=(text,),
+        notes=(text,),
+        divergence=Divergence(3, "loss", text, text, None, reason=text),
+        metrics={text: Metric(text, text, True, ((text,), (1.0,)), False, None, 0.01, problem=text)},
+    )
+    rendered = terminal.render(hostile, evidence=text)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", rendered)

@@ -1,0 +1,65 @@
+"""Whatever in the tree is generated from code: ``--write`` makes it anew, without it the differences are listed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from auditor.cli import catalogue  # noqa: E402  (the checkout's own package, not an installed one)
+from auditor.report import schema  # noqa: E402  (as above)
+
+HELP = re.compile(r"(<!-- help: begin -->\n```\n)(.*?)(```\n<!-- help: end -->)", re.DOTALL)
+
+
+def help_text() -> str:
+    """What ``auditor run --help`` prints, 80 columns wide."""
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "auditor", "run", "--help"], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def texts() -> dict[Path, str]:
+    """Every generated file's path and what it should hold."""
+    pages = ROOT / "docs" / "errors"
+    wanted = {pages / f"{slug}.md": catalogue.page(slug) for slug in catalogue.PAGES}
+    wanted[pages / "README.md"] = catalogue.index()
+    wanted[ROOT / "auditor" / "report" / schema.FILE] = schema.generate()
+    readme = ROOT / "README.md"
+    wanted[readme] = HELP.sub(lambda found: found[1] + help_text() + found[3], readme.read_text(encoding="utf-8"))
+    return wanted
+
+
+def stale() -> list[Path]:
+    """The files that are not what they should be, or should not be there."""
+    wanted = texts()
+    wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return wrong + [path for path in (ROOT / "docs" / "errors").glob("*.md") if path not in wanted]
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is stale (``--write``) or name it."""
+    wrong = stale()
+    if arguments == ["--write"]:
+        wanted = texts()
+        for path in wrong:
+            if path in wanted:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(wanted[path], encoding="utf-8")
+            else:
+                path.unlink()
+        return 0
+    for path in wrong:
+        sys.stdout.write(f"{path.relative_to(ROOT)} is stale: python tools/generated.py --write\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
