@@ -13,8 +13,10 @@ from auditor.config import Request
 from auditor.diagnose.findings import findings
 from auditor.errors import AuditorError, EvidenceError, Inconclusive, ProgramFailed
 from auditor.records.audit import SCHEMA, Audit
+from auditor.records.fingerprint import Fingerprint
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
+from auditor.records.trace import ProcessTrace
 from auditor.report.wording import plain
 from auditor.store import HOME, Store, open_regular
 
@@ -41,7 +43,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
         pass
     try:
         with store.lock():
-            concluded = _conclude(store, request)
+            concluded = _conclude(store, request, "container" if request.executor == "docker" else "here")
             store.write_fingerprint(concluded.fingerprint)
             store.write_audit(concluded)
     except KeyboardInterrupt:
@@ -56,7 +58,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
 def recompute(directory: Path) -> Audit:
     """The audit as the evidence in ``directory`` has it; nothing of ``audit.json`` is used. Raises EvidenceError."""
     store = Store.open(directory)
-    return _conclude(store, store.read_request(Request))
+    return _conclude(store, store.read_request(Request), "elsewhere")
 
 
 def request_to_resume(directory: Path) -> Request:
@@ -117,7 +119,7 @@ def differences(directory: Path, recomputed: Audit) -> tuple[str, ...]:
     )
 
 
-def _conclude(store: Store, request: Request) -> Audit:
+def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit:
     settings = request.settings
     evidence = tuple(store.evidence(number) for number in store.runs())
     records = tuple(one.run for one in evidence)
@@ -142,10 +144,16 @@ def _conclude(store: Store, request: Request) -> Audit:
         gaps=comparison.gaps,
         notes=comparison.notes,
         detection=judgement.detection,
-        fingerprint=fingerprint.from_traces(evidence[0].processes if evidence else ()),
+        fingerprint=_fingerprint(store, evidence[0].processes if evidence else (), where),
         times=_times(records),
         problem=problem,
     )
+
+
+def _fingerprint(store: Store, processes: Sequence[ProcessTrace], where: fingerprint.Where) -> Fingerprint:
+    # Only the audited machine knows its processor and driver: elsewhere those facts are the ones written then.
+    stored = store.read_fingerprint() if where == "elsewhere" and (store.path / "fingerprint.json").exists() else None
+    return fingerprint.from_traces(processes, where, stored)
 
 
 def _state(records: Sequence[RunRecord], replicates: int) -> tuple[Literal["complete", "failed", "interrupted"], str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from auditor import __version__
-from auditor.cli import explain, problems, report, run
+from auditor.cli import explain, fingerprint, problems, report, run
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
@@ -50,6 +50,8 @@ def _application() -> typer.Typer:
     # Everything after the first word that is no option of ours belongs to the audited command, untouched.
     application.command(name="run", context_settings={"allow_interspersed_args": False})(run.run)
     application.command(name="report")(report.report)
+    application.command(name="fingerprint")(fingerprint.fingerprint)
+    application.command(name="fingerprint")(fingerprint.fingerprint)
     application.command(name="explain")(explain.explain)
     return application
 

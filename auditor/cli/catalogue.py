@@ -102,6 +102,25 @@ PAGES: dict[str, Page] = {
         "Make room and go on with --resume, or put the evidence on another disk with --out (and TMPDIR).",
         "auditor run --out /big-disk/evidence -- python train.py --seed {seed}",
     ),
+    "docker-engine-elsewhere": Page(
+        2,
+        "The Docker engine does not see this machine's files, so the project and the evidence cannot be "
+        "mounted. It runs on another machine, or in a virtual one.",
+        "Call auditor on the machine where the engine runs, or leave --image out.",
+        "auditor run --image my-training:latest -- python train.py --seed {seed}",
+    ),
+    "docker-engine-error": Page(
+        2,
+        "The Docker engine was reached and refused what it was asked.",
+        "Read the engine's own words in the message, and its log.",
+        "docker run --rm my-training:latest true && auditor run --image my-training:latest -- python train.py",
+    ),
+    "docker-engine-unreachable": Page(
+        2,
+        "--image needs a Docker engine, and none answers.",
+        "Start the engine, check that you may use its socket (DOCKER_HOST names another), or leave --image out.",
+        "docker info && auditor run --image my-training:latest -- python train.py",
+    ),
     "evidence-complete": Page(
         2,
         "This evidence is complete, and evidence is never written over.",
@@ -127,6 +146,31 @@ PAGES: dict[str, Page] = {
         "Report it with the traceback, which was written to the file that the message names; --debug shows it"
         " on the screen.",
         "auditor --debug run -- python train.py --seed {seed}",
+    ),
+    "image-not-found": Page(
+        2,
+        "The engine has no image of that name, or it could not be pulled. Nothing is pulled without --network.",
+        "Build or pull the image first, and check its name.",
+        "docker pull my-training:latest && auditor run --image my-training:latest -- python train.py",
+    ),
+    "interpreter-failed": Page(
+        2,
+        "The file given with --python was started and did not describe itself: it is no Python interpreter, "
+        "it fails when it starts, or it did not answer in time.",
+        "Run it by hand and see what it says; a broken virtual environment has to be made again.",
+        "auditor fingerprint --python .venv",
+    ),
+    "interpreter-not-found": Page(
+        2,
+        "What was given with --python is no executable file, no command on PATH, and no virtual environment.",
+        "Give a path, a name on PATH, or the directory of a virtual environment.",
+        "auditor fingerprint --python python3.12",
+    ),
+    "interpreter-too-old": Page(
+        2,
+        "The interpreter given with --python is older than Python 3.8, the oldest that can be described or audited.",
+        "Name a newer interpreter, or train with one.",
+        "auditor fingerprint --python python3.8",
     ),
     "interrupted": Page(
         3,
@@ -189,6 +233,12 @@ PAGES: dict[str, Page] = {
         "What --out names is a file, or a directory with something in it. Evidence is never written over.",
         "Name a new directory, or go on with an interrupted audit in it.",
         "auditor run --resume evidence",
+    ),
+    "output-lost": Page(
+        2,
+        "What the container wrote on its output could not be kept as evidence, so the run does not count.",
+        "Go on with the same directory; the run is repeated.",
+        "auditor run --resume .auditor/<audit-id>",
     ),
     "overlay-refused": Page(
         2,

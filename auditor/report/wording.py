@@ -305,22 +305,22 @@ def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
 def environment_parts(fingerprint: Fingerprint) -> tuple[str, ...]:
     """The environment in a few phrases: what most often explains a difference between two machines."""
     wanted = (
-        ("interpreter", ("version", "python"), "Python "),
-        ("libraries", ("torch",), "torch "),
+        ("interpreter", ("version",), "Python "),
+        ("libraries", ("torch:version", "torch"), "torch "),
         ("libraries", ("numpy",), "numpy "),
-        ("cuda", ("runtime", "cuda"), "CUDA "),
+        ("cuda", ("cuda",), "CUDA "),
         ("cuda", ("cudnn",), "cuDNN "),
-        ("hardware", ("gpu", "gpu-name"), ""),
-        ("hardware", ("cpu", "cpu-model"), ""),
-        ("hardware", ("simd", "vector-extensions"), ""),
-        ("hardware", ("threads", "torch-threads"), "threads "),
-        ("os", ("libc", "glibc"), ""),
+        ("hardware", ("gpu",), ""),
+        ("hardware", ("cpu",), ""),
+        ("hardware", ("dispatch",), ""),
+        ("hardware", ("threads",), "threads "),
+        ("os", ("libc",), ""),
     )
     parts: list[str] = []
     for layer, names, prefix in wanted:
         facts = fingerprint.layers.get(layer, {})
-        fact = next((facts[name] for name in names if name in facts), None)
-        if isinstance(fact, Known):
-            value = " ".join(fact.value) if isinstance(fact.value, tuple) else str(fact.value)
+        fact = next((facts[name] for name in names if isinstance(facts.get(name), Known)), None)
+        if isinstance(fact, Known) and fact.value not in ("none", "", ()):
+            value = ", ".join(fact.value) if isinstance(fact.value, tuple) else str(fact.value)
             parts.append(prefix + plain(value))
     return tuple(parts)

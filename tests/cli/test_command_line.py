@@ -136,7 +136,7 @@ def test_explain_names_the_nearest(tmp_path: Path) -> None:
     assert "did you mean bad-metric" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["report"], ["explain"]])
+@pytest.mark.parametrize("verb", [[], ["run"], ["report"], ["fingerprint"], ["explain"]])
 def test_help_imports_nothing_heavy(verb: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\nfrom auditor.cli import main\n"
@@ -155,7 +155,7 @@ def test_help_imports_nothing_heavy(verb: list[str], tmp_path: Path) -> None:
 
 
 def test_every_option_is_explained(tmp_path: Path) -> None:
-    for verb in ("run", "report", "explain"):
+    for verb in ("run", "report", "fingerprint", "explain"):
         text = auditor(verb, "--help", cwd=tmp_path).stdout
         options = text.split("Options:\n")[1]
         for line in options.splitlines():

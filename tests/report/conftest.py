@@ -70,9 +70,9 @@ DIVERGED = Audit(
     fingerprint=Fingerprint(
         "auditor.fingerprint/1",
         {
-            "interpreter": {"python": Known("3.11.4", "sys.version_info")},
+            "interpreter": {"version": Known("3.11.4", "sys.version_info")},
             "libraries": {"torch": Known("2.13.0+cpu", "torch.__version__")},
-            "cuda": {"runtime": Unknown("torch was built without CUDA")},
+            "cuda": {"cuda": Known("none", "torch"), "cudnn": Unknown("torch was built without it")},
         },
     ),
     times={"started": "2030-01-01T00:00:00Z", "runs_seconds": 37.5},
