@@ -1,0 +1,109 @@
+"""Every planted cause is caught where it lies, and its clean twin passes: through the command line, in a fresh copy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Audited, Bare, Case
+
+# What makes the difference should be seen at a glance.
+_MOST_CHANGED_LINES = 14
+
+
+def _told(audited: Audited) -> str:
+    return f"\nexit code {audited.code}\n{audited.output}\n{audited.errors}\nevidence: {audited.evidence}"
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    for name in ("case", "planted_case", "clean_case"):
+        if name in request.fixturenames:
+            for package in request.getfixturevalue(name).needs:
+                pytest.importorskip(package)
+
+
+def test_audit(case: Case, audits: Callable[[Case], Audited]) -> None:
+    audited = audits(case)
+    audit: dict[str, Any] = audited.audit
+    expected, told = case.expected, _told(audited)
+    level = audit["levels"]["bit-exact"]
+    divergence = audit["divergence"]
+    verdict, code = expected.verdict, expected.exit
+    if verdict == "as-printed":
+        outputs = [(audited.evidence / "runs" / str(n) / "stdout").read_bytes() for n in (1, 2)]
+        verdict, code = ("reached", 0) if outputs[0] == outputs[1] else ("not-reached", 1)
+
+    assert level["verdict"] == verdict, level["reason"] + told
+    assert audited.code == code, told
+    assert audit["state"] == expected.state, told
+    assert "Traceback" not in audited.errors, told
+    assert expected.reason in level["reason"], level["reason"] + told
+
+    if verdict == "not-reached":
+        assert divergence is not None, told
+        assert not expected.links or divergence["link"] in expected.links, told
+        assert not expected.steps or divergence["step"] in expected.steps, told
+        assert not expected.processes or divergence["process"] in expected.processes, told
+        assert expected.quantity in divergence["quantity"], told
+        if expected.difference is not None:
+            assert divergence["max_abs_difference"] == expected.difference, told
+    else:
+        assert divergence is None, told
+    if verdict == "reached":
+        assert audit["gaps"] == [], told
+
+    found = {finding["rule"] for finding in audit["findings"]}
+    assert found >= set(expected.findings), told
+    assert not found & (set(case.other.findings) - set(expected.findings)), told
+
+
+def test_probe_changes_nothing(
+    clean_case: Case,
+    audits: Callable[[Case], Audited],
+    bare_run: Callable[..., Bare],
+    bits: Callable[[Path], dict[str, str]],
+) -> None:
+    audited = audits(clean_case)
+    bare = bare_run(clean_case)
+    assert bare.code == 0, bare.output
+    assert audited.save is not None
+    assert bits(audited.save) == bits(bare.save), _told(audited)
+    for name in clean_case.expected.same_artefacts:
+        kept = audited.evidence / "runs" / "2" / "artefacts" / name
+        assert kept.read_bytes() == (bare.project / name).read_bytes(), _told(audited)
+
+
+@pytest.mark.slow
+def test_bare_runs_are_as_said(
+    case: Case, bare_run: Callable[..., Bare], bits: Callable[[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    """What the expectations rest on, established without the auditor."""
+    if case.expected.bare == "skip":
+        pytest.skip("the program goes on in the background and cannot be awaited")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    first, second = (bare_run(case, outside) for _ in range(2))
+    assert first.code == 0, first.output
+    if second.code != 0:
+        assert case.expected.exit == 4, second.output
+        return
+    if case.expected.bare != "either":
+        agree = bits(first.save) == bits(second.save)
+        assert agree == (case.expected.bare == "agree")
+
+
+def test_twins_differ_in_little_else_than_the_cause(planted_case: Case) -> None:
+    if "-I" in planted_case.expected.command:
+        pytest.skip("the cause is in the command")
+    changed = []
+    for planted in planted_case.directory.glob("planted.*"):
+        clean = planted.with_name("clean" + planted.suffix)
+        lines = difflib.ndiff(planted.read_text().splitlines(), clean.read_text().splitlines())
+        changed += [line for line in lines if line.startswith(("+ ", "- "))]
+    assert 0 < len(changed) <= _MOST_CHANGED_LINES, changed

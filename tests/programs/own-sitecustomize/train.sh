@@ -1,0 +1,3 @@
+#!/bin/bash
+export PYTHONPATH="${PYTHONPATH:+$PYTHONPATH:}$PWD"
+exec python "$@"

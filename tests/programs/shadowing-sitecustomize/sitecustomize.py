@@ -1,0 +1,5 @@
+"""Project-wide settings."""
+
+import builtins
+
+builtins.project_precision = "float64"
