@@ -13,7 +13,7 @@ from auditor.config import DEFAULT_SEED, SEED_PLACEHOLDER, Request, with_seed
 from auditor.errors import AuditorError, EvidenceError, UsageError
 from auditor.experiment.executors import Executor, Launch, Outcome
 from auditor.experiment.executors.local import LocalExecutor, check_command
-from auditor.experiment.processes import end_marked, interruptible
+from auditor.experiment.processes import interruptible
 from auditor.experiment.progress import Follower, Sight, StepsAgree
 from auditor.experiment.variation import varies_order
 from auditor.records.progress import Event, Progress, RunEnded, RunStarted
@@ -70,11 +70,9 @@ def perform(
             raise EvidenceError("damaged-evidence", f"{store.path} holds only the runs {numbers}", "begin a new audit")
         if len(records) >= request.settings.replicates or not _may_go_on(records):
             return tuple(records)
-        # An audit that was killed may have left its processes running, and they would write into our evidence.
-        end_marked(f"_AUDITOR_EVIDENCE={store.path}\0")
+        executor = _executor(request, store)
         for number in store.incomplete():
             remove_tree(store.paths(number).root)
-        executor = _executor(request, store)
         try:
             if records and records[0].isolation.kind != executor.isolation.kind:
                 raise AuditorError(
@@ -123,7 +121,7 @@ def _perform_one(
         launch = Launch(
             number=number,
             command=command,
-            variables=_variables(request, seed, store),
+            variables={} if seed is None else dict.fromkeys(request.seed_env, str(seed)),
             probe={
                 "run": number,
                 "steps": request.settings.steps,
@@ -162,13 +160,6 @@ def _perform_one(
     store.finish_run(record)
     on_event(RunEnded(number, outcome.seconds, outcome.ending))
     return record
-
-
-def _variables(request: Request, seed: int | None, store: Store) -> dict[str, str]:
-    variables = {"_AUDITOR_EVIDENCE": str(store.path)}
-    if seed is not None:
-        variables |= dict.fromkeys(request.seed_env, str(seed))
-    return variables
 
 
 def _plan(store: Store, reference: tuple[ProcessTrace, ...]) -> bytes:

@@ -25,11 +25,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     environments: tuple[str, ...]
 
 
-def replicate(project: Path, target: Path, hidden: Sequence[Path], *, link_environments: bool = True) -> Snapshot:
+def replicate(project: Path, target: Path, hidden: Sequence[Path], *, link: bool = True) -> Snapshot:
     """Copy ``project`` to ``target`` (which must not exist), without ``hidden`` (absolute paths).
 
     Links are kept as they are; pipes, sockets and devices are left out. A virtual environment is linked to, since it
-    works at its own path only and can be large. Raises OSError.
+    works at its own path only and can be large; with ``link`` False its place is an empty directory, for a mount.
+    Raises OSError.
     """
     links: dict[str, str] = {}
     environments: list[str] = []
@@ -51,10 +52,13 @@ def replicate(project: Path, target: Path, hidden: Sequence[Path], *, link_envir
                 links[name] = os.readlink(path)
                 os.symlink(links[name], copy / entry.name)
             elif entry.is_dir(follow_symlinks=False):
-                if link_environments and (path / "pyvenv.cfg").is_file():
-                    os.symlink(path, copy / entry.name)
-                    links[name] = str(path)
+                if (path / "pyvenv.cfg").is_file():
                     environments.append(name)
+                    if link:
+                        os.symlink(path, copy / entry.name)
+                        links[name] = str(path)
+                    else:
+                        (copy / entry.name).mkdir()
                 else:
                     pending.append((path, copy / entry.name, f"{name}/"))
             elif entry.is_file(follow_symlinks=False):

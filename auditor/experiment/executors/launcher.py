@@ -1,9 +1,9 @@
 """Starts one run: mounts its view of the project, then becomes the command.
 
 Run as ``python -I -S launcher.py SPEC DESCRIPTOR`` with the auditor's interpreter; standard library only. SPEC is a
-JSON file: ``command`` (null: only try the mounts), ``cwd``, ``parent`` (the auditor's pid), ``layers`` (overlays: target,
-upper, work) and ``binds`` (pairs of paths). What goes wrong is written to DESCRIPTOR as JSON (``stage``, ``errno``,
-``message``); it closes without a word where the command has taken over.
+JSON file: ``command`` (null: only try the mounts), ``cwd``, ``parent`` (the auditor's pid), ``layers`` (overlays:
+target, upper, work) and ``binds`` (pairs of paths). What goes wrong is written to DESCRIPTOR as JSON (``stage``,
+``errno``, ``message``); it closes without a word where the command has taken over.
 """
 
 import ctypes

@@ -20,7 +20,7 @@ from auditor.errors import AuditorError, UsageError
 from auditor.experiment import overlay, replica, scratch
 from auditor.experiment.artefacts import Change, save
 from auditor.experiment.executors import Launch, Outcome, Tick
-from auditor.experiment.processes import LEFTOVER_GRACE, Watched, children, subreaper
+from auditor.experiment.processes import LEFTOVER_GRACE, Watched, children, end_marked, subreaper
 from auditor.experiment.variation import vary
 from auditor.records.run import Ending, ImageFacts, Isolation
 from auditor.store import HOME, Store, disk_full, remove_tree, require_text, writing
@@ -30,6 +30,7 @@ TICK = 0.25
 """Seconds between two looks at a run."""
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_EVIDENCE = "_AUDITOR_EVIDENCE"
 _FULL = 1 << 18
 
 
@@ -102,7 +103,9 @@ class LocalExecutor:
 
     def __init__(self, request: Request, store: Store, environment: Mapping[str, str]) -> None:
         """Decide the isolation: by trying it once. Raises AuditorError ``overlay-refused`` where it was asked for."""
-        self._environment = dict(environment)
+        self._environment = {**environment, _EVIDENCE: str(store.path)}
+        # An audit that was killed may have left its processes running, and they would write into our evidence.
+        end_marked(f"{_EVIDENCE}={store.path}\0")
         self._project = Path(store.header.project)
         self._hidden = hidden(self._project, store.path)
         self._scratch, self.isolation = self._choose(request, store)
