@@ -82,6 +82,8 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``divergences`` holds the first divergence of each run that differs, the earliest first. ``gaps`` are evidence
     that is missing, truncated or unaligned (each rules out a pass); ``notes`` are worth saying but decide nothing.
+    ``unsound`` repeats those gaps that speak against the runs themselves or their metrics (a stale read, a metric that
+    was not found): they rule out ``seed-stable`` too.
     """
 
     compared: Compared
@@ -92,3 +94,4 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...]
     handshake: bool
     identical_until: int | None
+    unsound: tuple[str, ...] = ()

@@ -1,0 +1,282 @@
+"""The files that runs wrote: aligned, told apart by kind, compared by what they hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from auditor.compare import checkpoints, events, names, results
+from auditor.compare.results import Results
+from auditor.compare.tensors import Unreadable
+from auditor.records.comparison import ArtefactDifference
+from auditor.records.config import Settings
+from auditor.records.evidence import RunEvidence
+from auditor.records.run import Artefact
+
+_OPAQUE_SUFFIXES = frozenset(
+    {
+        ".onnx", ".ubj", ".h5", ".hdf5", ".keras", ".cbm", ".pb", ".tflite", ".gguf", ".ggml", ".msgpack", ".distcp",
+        ".mlmodel", ".engine", ".plan", ".trt", ".pte", ".orbax", ".feather", ".parquet", ".arrow",
+        ".mat", ".zarr", ".nc", ".skops", ".dill", ".pdparams", ".params",
+    }
+)  # fmt: skip
+# A text or nameless file that is called so is a model (LightGBM's model.txt), not a log.
+_MODEL_WORDS = frozenset(
+    {"model", "models", "weights", "checkpoint", "ckpt", "booster", "embeddings", "predictions", "preds"}
+)
+_COLUMN_SUFFIXES = frozenset({".txt", ".dat", ".out", ""})
+_SNIFFED = 1 << 25
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same file of two runs; None where it is in one of them only.
+
+    ``guess`` is set where only guesswork says that the two are the same: a difference between them proves nothing.
+    """
+
+    first: Artefact | None
+    second: Artefact | None
+    guess: bool = False
+
+    @property
+    def path(self) -> str:
+        """The name under which the pair is spoken of: the path, what varies in it replaced by ``*``."""
+        one, two = self.first, self.second
+        if one is None or two is None:
+            return (one or two).path if one or two else ""  # type: ignore[union-attr]  # one of the two is there
+        return one.path if one.path == two.path else names.normalised(one.path)
+
+
+def align(first: Sequence[Artefact], second: Sequence[Artefact]) -> tuple[Pair, ...]:
+    """Pair the files of two runs: by path, then by path without dates, ids and the like, then by guess.
+
+    Where several have the same name after that, they are paired in the order of their full paths.
+    """
+    ours = {artefact.path: artefact for artefact in first}
+    theirs = {artefact.path: artefact for artefact in second}
+    pairs = [Pair(ours[path], theirs[path]) for path in ours if path in theirs]
+    left = sorted((a for a in first if a.path not in theirs), key=lambda artefact: artefact.path)
+    right = sorted((b for b in second if b.path not in ours), key=lambda artefact: artefact.path)
+    for rule in (names.normalised, names.guessed):
+        groups: dict[str, tuple[list[Artefact], list[Artefact]]] = defaultdict(lambda: ([], []))
+        for artefact in left:
+            groups[rule(artefact.path)][0].append(artefact)
+        for artefact in right:
+            groups[rule(artefact.path)][1].append(artefact)
+        left, right = [], []
+        for name, (one, two) in groups.items():
+            if "*" not in name or not one or not two or (rule is names.guessed and len(one) != len(two)):
+                left.extend(one)
+                right.extend(two)
+                continue
+            count = min(len(one), len(two))
+            # Several random names cannot be told apart, several dates can.
+            unsure = rule is names.guessed or (max(len(one), len(two)) > 1 and not events.is_events(name))
+            pairs.extend(Pair(a, b, unsure) for a, b in zip(one[:count], two[:count], strict=True))
+            left.extend(one[count:])
+            right.extend(two[count:])
+    pairs.extend(Pair(artefact, None) for artefact in left)
+    pairs.extend(Pair(None, artefact) for artefact in right)
+    return tuple(sorted(pairs, key=lambda pair: (pair.first or pair.second).path))  # type: ignore[union-attr]  # one is there
+
+
+def _reader(path: str, file: Path) -> Callable[[Path], Results] | None:
+    """Return how a file's numbers are read; None for a file that is not made of numbers."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if events.is_events(path):
+        return events.read_events
+    if suffix in (".jsonl", ".ndjson"):
+        return lambda one: results.parse_json_lines(results.read_text(one))
+    if suffix == ".json":
+        return lambda one: results.parse_json(results.read_text(one))
+    if suffix in results.TABLE_SUFFIXES:
+        return lambda one: results.parse_table(results.read_text(one), "\t" if suffix == ".tsv" else None)
+    if suffix in _COLUMN_SUFFIXES and _is_columns(file):
+        return lambda one: results.parse_columns(results.read_text(one))
+    return None
+
+
+def _is_columns(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(256)
+            if not head or any(byte < 9 for byte in head) or not any(48 <= byte <= 57 for byte in head):
+                return False
+        return file.stat().st_size <= _SNIFFED and results.is_columns(results.read_text(file))
+    except (OSError, Unreadable):
+        return False
+
+
+def kind_of(path: str, file: Path) -> str:
+    """Return ``tensors``, ``numbers``, ``opaque`` (a model that cannot be read) or ``log`` (everything else)."""
+    name = PurePosixPath(path)
+    suffix = name.suffix.lower()
+    if _reader(path, file) is not None:
+        return "numbers"
+    if suffix in checkpoints.TENSOR_SUFFIXES or checkpoints.is_checkpoint(file):
+        return "tensors"
+    if suffix in _OPAQUE_SUFFIXES:
+        return "opaque"
+    if suffix in (".txt", ".dat", ".raw", "") and _MODEL_WORDS & set(names.words(name.stem)):
+        return "opaque"
+    return "log"
+
+
+@dataclass(frozen=True)
+class FileComparison:
+    """One file of two runs: the outcome and what its numbers are in each run (result files only).
+
+    ``quantity`` names the first tensor that differs. ``gap`` says what is missing or undecided, or is empty;
+    ``metric_gap`` whether it is numbers that are.
+    """
+
+    artefact: ArtefactDifference
+    numbers: tuple[Results, Results] | None = None
+    quantity: str = ""
+    gap: str = ""
+    metric_gap: bool = False
+
+
+def _file(evidence: RunEvidence, artefact: Artefact) -> Path:
+    """Return where the file lies. Raises Unreadable where it is gone, damaged or outside the evidence."""
+    relative = PurePosixPath(artefact.path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise Unreadable("its path leads out of the evidence directory")
+    path = evidence.artefacts_root / relative
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise Unreadable("it is missing from the evidence directory")
+        if path.stat().st_size != artefact.size:
+            raise Unreadable("its size is not the one recorded: the evidence directory is damaged")
+    except OSError as error:
+        raise Unreadable(f"it cannot be opened ({error.strerror})") from error
+    return path
+
+
+def compare_file(first: RunEvidence, other: RunEvidence, pair: Pair, settings: Settings) -> FileComparison:
+    """Compare one file of two runs by what it holds."""
+    runs = (first.run.number, other.run.number)
+    decided = names.matches(settings.decide, pair.path)
+    ignored = names.matches(settings.ignore, pair.path) and not decided
+    if pair.first is None or pair.second is None:
+        return _alone(first, other, pair, ignored, decided)
+    try:
+        one, two = _file(first, pair.first), _file(other, pair.second)
+    except Unreadable as error:
+        artefact = ArtefactDifference(pair.path, "log", "undecided", f"{error}")
+        return FileComparison(artefact, gap=f"{pair.path}: {error}", metric_gap=True)
+    equal = (pair.first.sha256, pair.first.size) == (pair.second.sha256, pair.second.size)
+    kind = kind_of(pair.path, one)
+    if ignored:
+        artefact = ArtefactDifference(pair.path, kind, "identical" if equal else "volatile", "ignored by the user")
+        return FileComparison(artefact)
+    match kind:
+        case "numbers":
+            return _numbers(pair, one, two, equal, runs, decided)
+        case "tensors":
+            return _tensors(pair, one, two, equal, settings, decided)
+    if equal:
+        return FileComparison(ArtefactDifference(pair.path, kind, "identical", ""))
+    if decided:
+        detail = "its bytes differ, and the user said that they decide"
+        return FileComparison(ArtefactDifference(pair.path, kind, "differs", detail), quantity="its bytes")
+    if kind == "opaque":
+        return _undecided(pair, kind, "its bytes differ, and its format cannot be read")
+    return FileComparison(ArtefactDifference(pair.path, kind, "volatile", "a log, or of no format that holds results"))
+
+
+def _undecided(pair: Pair, kind: str, why: str, metric: bool = False) -> FileComparison:
+    return FileComparison(
+        ArtefactDifference(pair.path, kind, "undecided", why), gap=f"{pair.path}: {why}", metric_gap=metric
+    )
+
+
+def _alone(first: RunEvidence, other: RunEvidence, pair: Pair, ignored: bool, decided: bool) -> FileComparison:
+    evidence = first if pair.first is not None else other
+    present = pair.first or pair.second
+    assert present is not None
+    detail = f"in run {evidence.run.number} only"
+    try:
+        kind = kind_of(present.path, _file(evidence, present))
+    except Unreadable:
+        kind = "log"
+    artefact = ArtefactDifference(present.path, kind, "missing", detail + (", ignored by the user" if ignored else ""))
+    if ignored or (kind == "log" and not decided):
+        return FileComparison(artefact)
+    return FileComparison(artefact, gap=f"{present.path}: {detail}", metric_gap=kind == "numbers")
+
+
+def _numbers(pair: Pair, one: Path, two: Path, equal: bool, runs: tuple[int, int], decided: bool) -> FileComparison:
+    """Read the numbers of both; whether they differ is for the metrics to say."""
+    read = []
+    problem = ""
+    for number, path, artefact in ((runs[0], one, pair.first), (runs[1], two, pair.second)):
+        reader = _reader(artefact.path if artefact else pair.path, path)
+        try:
+            found = reader(path) if reader else Results(problem="it is not made of numbers as in the other run")
+        except (Unreadable, ValueError) as error:
+            found = Results(problem=str(error))
+        if found.problem and not problem:
+            problem = f"it cannot be read in run {number}: {found.problem}"
+        read.append(found)
+    if problem:
+        if equal:
+            return FileComparison(ArtefactDifference(pair.path, "numbers", "identical", problem))
+        if decided:
+            artefact_ = ArtefactDifference(pair.path, "numbers", "differs", problem)
+            return FileComparison(artefact_, quantity="its bytes")
+        return _undecided(pair, "numbers", problem, metric=True)
+    return FileComparison(
+        ArtefactDifference(pair.path, "numbers", "identical" if equal else "differs", ""), (read[0], read[1])
+    )
+
+
+def _tensors(pair: Pair, one: Path, two: Path, equal: bool, settings: Settings, decided: bool) -> FileComparison:
+    def volatile(name: str) -> str:
+        full = f"{pair.path}:{name}"
+        if names.matches(settings.decide, full, name):
+            return ""
+        if names.matches(settings.ignore, full, name):
+            return "ignored by the user"
+        return names.volatile_reason(name)
+
+    if equal:
+        try:
+            count = sum(checkpoints.is_result(name) for name in checkpoints.read(one).tensors)
+        except Unreadable as error:
+            return FileComparison(ArtefactDifference(pair.path, "tensors", "identical", f"not opened: {error}"))
+        return FileComparison(ArtefactDifference(pair.path, "tensors", "identical", _counted(count), count))
+    try:
+        found = checkpoints.compare(
+            one, two, volatile, lambda name: names.matches(settings.ignore, f"{pair.path}:{name}", name)
+        )
+    except Unreadable as error:
+        if decided:
+            artefact = ArtefactDifference(pair.path, "tensors", "differs", f"its bytes differ; not opened: {error}")
+            return FileComparison(artefact, quantity="its bytes")
+        return _undecided(pair, "tensors", f"its bytes differ, and it cannot be read: {error}")
+    said = [_counted(found.tensors)]
+    if found.volatile:
+        said.append("volatile: " + ", ".join(found.volatile[:20]) + (" …" if len(found.volatile) > 20 else ""))
+    if found.words:
+        said.append(f"{found.words} texts differ")
+    if found.first:
+        said.insert(
+            0,
+            f"{found.differing} values differ, the first {found.first}"
+            + (f" ({found.reason})" if found.reason else ""),
+        )
+        if pair.guess:
+            return _undecided(pair, "tensors", "it may not be the same file in both runs: its name varies; " + said[0])
+    outcome = "differs" if found.first else "volatile" if found.volatile or found.words else "identical"
+    artefact = ArtefactDifference(
+        pair.path, "tensors", outcome, "; ".join(said), found.tensors, found.max_abs_difference if found.first else None
+    )
+    return FileComparison(artefact, quantity=found.first)
+
+
+def _counted(count: int) -> str:
+    return f"{count} tensor{'' if count == 1 else 's'}" if count else "no tensor in it: no evidence"

@@ -1,0 +1,120 @@
+"""Names: which ones speak of time or identity rather than results, and which parts of a path vary from run to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+# What a quantity is called when it measures the machine or the moment rather than the model.
+_VOLATILE = frozenset(
+    {
+        "time", "timestamp", "timestamps", "seconds", "secs", "sec", "ms", "millis", "milliseconds", "msec",
+        "duration", "elapsed", "runtime", "walltime", "wallclock", "date", "datetime", "throughput", "fps",
+        "eta", "pid", "ppid", "uuid", "guid", "host", "hostname", "port", "latency", "speed", "rss", "wall",
+        "clock", "mtime", "ctime", "created", "modified",
+    }
+)  # fmt: skip
+# Endings that say how such a quantity was summed up or in what unit it is given.
+_SUMMARIES = frozenset(
+    {
+        "mean", "avg", "average", "std", "min", "max", "median", "total", "sum", "last", "p50", "p90", "p95",
+        "p99", "s", "ns", "us", "h", "hours", "minutes", "hour", "minute", "at",
+    }
+)  # fmt: skip
+# Groups whose members all are of that kind, whatever their own names.
+_VOLATILE_GROUPS = frozenset(
+    {
+        "timing", "timings", "timer", "timers", "elapsed", "duration", "durations", "runtime", "walltime",
+        "profile", "profiler",
+    }
+)  # fmt: skip
+_PER_TIME = re.compile(r"(?:per[_\W]?|/)(?:s|sec|secs|second|seconds|min|minute|h|hour)$", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Files that repeat what the program was given: equal numbers in them are no evidence about its results.
+_ECHO_STEMS = frozenset(
+    {
+        "config", "configs", "configuration", "args", "arguments", "hparams", "hyperparameters", "params",
+        "settings", "options", "manifest", "package", "metadata", "tokenizer", "vocab", "special",
+    }
+)  # fmt: skip
+
+_DATE = r"(?:19|20)\d{2}[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
+_STAMP = rf"{_DATE}(?:[-_T@. ]*[0-2]\d[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d)?)?(?:[.,]\d+)?Z?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_MONTH_STAMP = rf"{_MONTH}[a-z]*[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\d{{2}})?(?:[-_ ]\d{{4}})?"
+_CERTAIN = re.compile(
+    "|".join(
+        (
+            r"(?<=events\.out\.tfevents\.)\S+",
+            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+            rf"(?<!\d){_STAMP}(?!\d)",
+            _MONTH_STAMP,
+            r"(?<!\d)\d{9,}(?:\.\d+)?(?!\d)",
+            r"(?<![0-9a-zA-Z])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])",
+        )
+    )
+)
+_GUESSED = re.compile(
+    r"(?<=tmp)[a-z0-9_]{8}"
+    r"|(?<![0-9a-zA-Z])(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8}(?![0-9a-zA-Z])"
+    r"|(?<!\d)\d{2}[-_:h]\d{2}[-_:m]\d{2}(?!\d)"
+    r"|(?<!\d)\d{4,8}(?!\d)"
+)
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case, split at punctuation and camelCase."""
+    return [word.lower() for word in _WORDS.findall(name)]
+
+
+def volatile_reason(leaf: str) -> str:
+    """Say why a differing number of this name (dotted path) would be taken for volatile, or return an empty string.
+
+    Judged by the name alone, so it must only ever be asked about numbers that differ, and its answer be shown.
+    """
+    if _PER_TIME.search(leaf):
+        return f"its name ({leaf}) says that it is a rate over time"
+    parts = [part for part in re.split(r"[./]", leaf) if not part.isdigit()]
+    if not parts:
+        return ""
+    for part in parts[:-1]:
+        found = words(part)
+        if found and found[-1] in _VOLATILE_GROUPS | {"time", "times", "timestamp", "timestamps"}:
+            return f"its name ({leaf}) says that it measures time or the machine"
+    tail = [word for word in words(parts[-1]) if not word.isdigit()]
+    while len(tail) > 1 and tail[-1] in _SUMMARIES:
+        tail.pop()
+    if len(parts) > 1 and tail and tail[-1] in _SUMMARIES:
+        tail = words(parts[-2])
+    if tail and (tail[-1] in _VOLATILE or (tail[-1].endswith("s") and tail[-1][:-1] in _VOLATILE)):
+        return f"its name ({leaf}) says that it measures time or the machine"
+    return ""
+
+
+def matches(patterns: Sequence[str], *names: str) -> bool:
+    """Whether any shell pattern fits any of the names."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def path_matches(path: str, pattern: str) -> bool:
+    """Whether a shell pattern fits a path, whole or counted from its end (``results.json`` fits ``a/results.json``)."""
+    return fnmatchcase(path, pattern) or PurePosixPath(path).match(pattern)
+
+
+def normalised(path: str) -> str:
+    """Return the path with dates, epochs, UUIDs and hexadecimal tokens replaced by ``*``."""
+    return _CERTAIN.sub("*", path)
+
+
+def guessed(path: str) -> str:
+    """Return the path with everything replaced by ``*`` that could be a process id, a clock time or a random token."""
+    return _GUESSED.sub("*", normalised(path))
+
+
+def echoes_input(path: str) -> bool:
+    """Whether a file by its name repeats the program's configuration rather than its results."""
+    found = words(PurePosixPath(path).name.split(".")[0])
+    return bool(found) and (found[-1] in _ECHO_STEMS or found[0] in _ECHO_STEMS)

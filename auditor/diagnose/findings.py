@@ -1,0 +1,249 @@
+"""Findings: what the traces show that endangers a level or the results, whatever the verdict."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from auditor.records.audit import Finding
+from auditor.records.comparison import Comparison
+from auditor.records.evidence import RunEvidence
+from auditor.records.trace import Place, ProcessTrace, Worker
+
+Severity = Literal["error", "warning", "note"]
+_SEVERITIES = ("error", "warning", "note")
+
+_STREAM_NAMES = {
+    "python": "Python's random module",
+    "numpy": "NumPy's global stream",
+    "torch": "torch's CPU stream",
+    "torch-cuda": "torch's CUDA stream",
+}
+_SEEDERS = {
+    "python": "random.seed",
+    "numpy": "numpy.random.seed",
+    "torch": "torch.manual_seed",
+    "torch-cuda": "torch.cuda.manual_seed_all",
+}
+_ENTROPY = {
+    "clock": ("clock-read", "reads the clock"),
+    "urandom": ("system-entropy-read", "reads the system's entropy"),
+    "uuid": ("uuid-made", "makes a random UUID"),
+    "numpy-entropy": ("numpy-entropy-read", "has NumPy draw entropy from the system"),
+}
+
+
+def findings(runs: Sequence[RunEvidence], comparison: Comparison) -> tuple[Finding, ...]:
+    """Return what the traces of all runs show, each once, gravest first, in an order that does not depend on chance.
+
+    A finding rests on what was recorded. Whether it explains a divergence is not said here.
+    """
+    found = set(_all(runs, differs=bool(comparison.divergences)))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(finding: Finding) -> tuple[int, str, str, int, str]:
+    place = finding.location
+    return (
+        _SEVERITIES.index(finding.severity),
+        finding.rule,
+        place.file if place else "",
+        place.line if place else 0,
+        finding.message,
+    )
+
+
+def _all(runs: Sequence[RunEvidence], differs: bool) -> Iterator[Finding]:
+    traces = [trace for run in runs for trace in run.processes]
+    yield from _worker_randomness(runs)
+    yield from _generators(traces)
+    yield from _unseeded_streams(traces)
+    yield from _entropy_seeds(traces)
+    yield from _late_seeds(traces)
+    yield from _entropy(traces, differs)
+    yield from _listings(runs)
+    yield from _loaders(traces)
+    yield from _stale_reads(traces)
+    yield from _faults(traces)
+
+
+def _worker_randomness(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
+    """Workers of one loader that begin with equal generators, and draw from them, all augment alike."""
+    for run in runs:
+        groups: dict[tuple[str, int], dict[int, dict[str, list[Worker]]]] = defaultdict(lambda: defaultdict(dict))
+        parents = {trace.role: trace for trace in run.processes}
+        for trace in run.processes:
+            for line in trace.workers:
+                parent = trace.role.rpartition("/")[0]
+                groups[parent, line.loader][line.worker].setdefault(line.at, []).append(line)
+        for (parent, loader), workers in groups.items():
+            starts = {number: lines["start"][0] for number, lines in workers.items() if "start" in lines}
+            ends = {number: lines["end"][-1] for number, lines in workers.items() if "end" in lines}
+            if len(starts) < 2:
+                continue
+            made = parents[parent].loaders if parent in parents else ()
+            place = next((one.place for one in made if one.index == loader), None)
+            for name in sorted({name for line in starts.values() for name in line.held}):
+                yield from _alike(f"the dataset's generator {name}", name, "held", starts, ends, loader, place)
+            for name in sorted({name for line in starts.values() for name in line.streams}):
+                yield from _alike(_STREAM_NAMES.get(name, name), name, "streams", starts, ends, loader, place)
+
+
+def _alike(
+    what: str,
+    name: str,
+    field: Literal["held", "streams"],
+    starts: dict[int, Worker],
+    ends: dict[int, Worker],
+    loader: int,
+    place: Place | None,
+) -> Iterator[Finding]:
+    def states(line: Worker) -> dict[str, str]:
+        return line.held if field == "held" else line.streams
+
+    by_state: dict[str, list[int]] = defaultdict(list)
+    for number, line in sorted(starts.items()):
+        if name in states(line):
+            by_state[states(line)[name]].append(number)
+    for state, numbers in by_state.items():
+        if len(numbers) < 2:
+            continue
+        # A worker whose end was not seen (it was ended from outside) may have drawn; one that was seen not to, did not.
+        seen = [number for number in numbers if number in ends and name in states(ends[number])]
+        moved = [number for number in seen if states(ends[number])[name] != state]
+        if moved:
+            listed = ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "")
+            yield Finding(
+                "identical-worker-randomness",
+                f"workers {listed} of DataLoader {loader} begin with {what} in the same state and draw from it: "
+                "they all make the same random choices",
+                "warning",
+                place,
+            )
+
+
+def _generators(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for generator in trace.generators:
+            if not generator.seeded:
+                yield Finding(
+                    "unseeded-numpy-generator",
+                    f"a NumPy generator ({generator.kind}) is made without a seed: it takes the system's entropy",
+                    "warning",
+                    generator.place,
+                )
+
+
+def _unseeded_streams(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        if trace.streams is None:
+            continue
+        seeded = {seed.stream for seed in trace.seeds if seed.value is not None}
+        inherited = trace.hello.kind == "fork"  # a forked child's streams were its parent's to seed
+        for stream, drawn in sorted(trace.streams.drawn.items()):
+            if drawn and stream in _STREAM_NAMES and stream not in seeded and not inherited:
+                yield Finding(
+                    "unseeded-stream",
+                    f"{_STREAM_NAMES[stream]} is drawn from in {trace.role} and never seeded ({_SEEDERS[stream]})",
+                    "warning",
+                    None,
+                )
+
+
+def _entropy_seeds(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for seed in trace.seeds:
+            if seed.value is None:
+                yield Finding(
+                    "seed-from-entropy",
+                    f"{_STREAM_NAMES.get(seed.stream, seed.stream)} is seeded from the system's entropy",
+                    "warning",
+                    seed.place,
+                )
+
+
+def _late_seeds(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    """Streams first seeded after the first step: what came before them (the initial parameters) was not."""
+    for trace in traces:
+        first: dict[str, tuple[int, Place | None]] = {}
+        for seed in trace.seeds:
+            first.setdefault(seed.stream, (seed.step, seed.place))
+        for stream, (step, place) in sorted(first.items()):
+            if step > 0 and trace.steps:
+                yield Finding(
+                    "late-seed",
+                    f"{_STREAM_NAMES.get(stream, stream)} is first seeded after step {step}, not before the first",
+                    "warning",
+                    place,
+                )
+
+
+def _entropy(traces: Iterable[ProcessTrace], differs: bool) -> Iterator[Finding]:
+    for trace in traces:
+        for read in trace.entropy:
+            if read.kind not in _ENTROPY:
+                continue
+            rule, what = _ENTROPY[read.kind]
+            # Most programs time themselves; a read weighs only where the runs differ.
+            severity: Severity = "warning" if differs and read.kind != "clock" else "note"
+            yield Finding(rule, f"the program {what}: harmless unless it reaches the results", severity, read.place)
+
+
+def _listings(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
+    """Directory listings of the same names that the program got in another order in another run."""
+    orders: dict[tuple[str, str, int, str], set[str]] = defaultdict(set)
+    for run in runs:
+        for trace in run.processes:
+            for read in trace.entropy:
+                if read.kind == "listing" and read.place and read.order and read.names:
+                    orders[trace.role, read.place.file, read.place.line, read.names].add(read.order)
+    # Seen in one order in run one and in others later; a line that lists several directories has several names.
+    for (_, file, line, _), seen in orders.items():
+        if len(seen) > 1:
+            yield Finding(
+                "unsorted-listing",
+                "a directory is listed in the order of the file system, and the runs got it in different ones: "
+                "sort it, unless its order cannot matter",
+                "note",
+                Place(file, line),
+            )
+
+
+def _loaders(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for loader in trace.loaders:
+            if loader.workers > 0:
+                generator = "with" if loader.generator else "without"
+                init = "with" if loader.worker_init_fn else "without"
+                persistent = ", persistent" if loader.persistent else ""
+                yield Finding(
+                    "dataloader-workers",
+                    f"a DataLoader with {loader.workers} workers ({loader.sampler}{persistent}), "
+                    f"{generator} a generator of its own, {init} a worker_init_fn",
+                    "note",
+                    loader.place,
+                )
+
+
+def _stale_reads(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for read in trace.stale_reads:
+            yield Finding(
+                "stale-read",
+                f"{read.path} lies outside the project, changed after the audit began, and was read: "
+                "a run may have started from what an earlier one left",
+                "warning",
+                read.place,
+            )
+
+
+def _faults(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for fault in trace.faults:
+            yield Finding(
+                "probe-fault",
+                f"the probe failed in {fault.where} in {trace.role}: {fault.error}; evidence may be missing after it",
+                "error",
+                None,
+            )

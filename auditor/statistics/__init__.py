@@ -1,0 +1,1 @@
+"""Pure statistics: what the counts of runs prove."""

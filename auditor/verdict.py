@@ -1,0 +1,277 @@
+"""The only place where evidence becomes judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from auditor.errors import ExitCode
+from auditor.records.audit import LEVELS, Audit, Detection, LevelName, LevelVerdict
+from auditor.records.comparison import Compared, Comparison, Divergence, Metric
+from auditor.records.config import Settings
+from auditor.records.run import RunRecord
+from auditor.statistics.detection import excludes_rate_above
+
+CONFIDENCE = 0.95
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What the evidence amounts to: the highest level reached, each level's verdict, the power to detect."""
+
+    level: LevelName | None
+    levels: dict[LevelName, LevelVerdict]
+    detection: Detection
+
+
+def judge(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings) -> Judgement:
+    """Return the verdict on each level.
+
+    A level is reached only where something was compared, everything compared agreed and nothing is missing. A
+    difference that was shown is not undone by what is missing elsewhere. A program that failed was not examined:
+    nothing is concluded.
+    """
+    bit_exact = _bit_exact(comparison, runs, settings)
+    levels: dict[LevelName, LevelVerdict] = {
+        "bit-exact": bit_exact,
+        "seed-stable": _seed_stable(comparison, runs, settings, bit_exact),
+        "distribution-stable": LevelVerdict(
+            "not-tested", "It needs runs with fresh seeds, and all runs of this audit had the same seed."
+        ),
+    }
+    level = next((name for name in LEVELS if levels[name].verdict == "reached"), None)  # type: ignore[index]  # by name
+    count = len(runs)
+    excluded = excludes_rate_above(count, CONFIDENCE) if bit_exact.verdict == "reached" else 1.0
+    return Judgement(level, levels, Detection(count, CONFIDENCE, excluded))  # type: ignore[arg-type]  # one of LEVELS
+
+
+def exit_code(audit: Audit) -> ExitCode:
+    """Return the exit code an audit ends with.
+
+    Where no level is required everything that could be examined is fine; but where nothing could be compared, or a
+    metric that the user declared could not be, the question asked is not answered, and that is inconclusive.
+    """
+    if audit.state == "failed":
+        return ExitCode.PROGRAM_FAILED
+    required = audit.settings.require
+    if required is not None:
+        verdict = {str(name): level.verdict for name, level in audit.levels.items()}.get(required)
+        if verdict == "reached":
+            return ExitCode.OK
+        return ExitCode.NOT_REACHED if verdict == "not-reached" else ExitCode.INCONCLUSIVE
+    if audit.state == "interrupted":
+        return ExitCode.INCONCLUSIVE
+    unanswered = any(metric.declared and metric.problem for metric in audit.metrics.values())
+    if unanswered or not (audit.divergence is not None or _decides(audit.compared)):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.OK
+
+
+def _decides(compared: Compared) -> bool:
+    """Whether anything was compared that can carry a verdict: inputs and random streams alone cannot."""
+    return bool(
+        compared.parameter_digests
+        or compared.gradient_digests
+        or compared.losses
+        or compared.checkpoint_tensors
+        or compared.metrics
+    )
+
+
+def _obstacle(runs: Sequence[RunRecord], settings: Settings) -> str:
+    """Say why the runs as such do not allow any conclusion, or return an empty string."""
+    for run in runs:
+        if run.ending.status == "failed":
+            code = run.ending.exit_code
+            if run.ending.message:
+                how = run.ending.message
+            elif code is not None and code < 0:
+                how = f"it was killed by signal {-code}"
+            else:
+                how = f"it ended with exit code {code}"
+            return f"The program failed in run {run.number} ({how}), so there is nothing to conclude."
+        if run.ending.status == "timeout":
+            return f"Run {run.number} did not end within its time limit, so there is nothing to conclude."
+    if len(runs) < 2:
+        return (
+            f"{len(runs)} of {settings.replicates} runs is there: one run alone shows nothing."
+            if runs
+            else "There is no run."
+        )
+    if len({run.seed for run in runs}) > 1:
+        return "The runs were not given the same seed, so they are no replicates of one another."
+    return ""
+
+
+def _counted(count: int, noun: str, plural: str = "") -> str:
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def _evidence(compared: Compared) -> str:
+    """Say what was compared, in words."""
+    parts = []
+    if compared.steps:
+        links = [
+            name
+            for name, count in (
+                ("batches", compared.batches),
+                ("losses", compared.losses),
+                ("gradients", compared.gradient_digests),
+                ("parameters", compared.parameter_digests),
+            )
+            if count
+        ]
+        parts.append(_counted(compared.steps, "step") + (f" ({', '.join(links)})" if links else ""))
+    elif compared.parameter_digests:
+        parts.append(_counted(compared.parameter_digests, "parameter digest"))
+    if compared.checkpoint_tensors:
+        parts.append(_counted(compared.checkpoint_tensors, "checkpoint tensor"))
+    if compared.metrics:
+        parts.append(_counted(compared.metrics, "metric"))
+    return ", ".join(parts)
+
+
+def _where(divergence: Divergence) -> str:
+    one, two = divergence.runs
+    process = f" in {divergence.process}" if divergence.process not in ("", "main") else ""
+    match divergence.link:
+        case "init":
+            what = f"the initial parameters differ, first {divergence.quantity}"
+        case "steps" if divergence.quantity == "number of steps":
+            what = f"the number of steps differs ({divergence.reason})"
+        case "final":
+            what = f"the parameters at the end differ, first {divergence.quantity}"
+        case "checkpoint":
+            what = f"a file that they wrote differs: {divergence.quantity}"
+        case "metric":
+            what = f"the metric {divergence.quantity} differs"
+        case "streams":
+            what = (
+                f"the random stream {divergence.quantity} ends in another state, and there was nothing else to compare"
+            )
+        case link if divergence.quantity in (link, ""):
+            what = f"the {link} differs" if link in ("loss", "batch") else f"the {link} differ"
+        case link:
+            what = f"the {link} differs, first {divergence.quantity}"
+            if link in ("gradients", "parameters"):
+                what = f"the {link} differ, first {divergence.quantity}"
+    step = ""
+    if divergence.step is not None and divergence.link != "init":
+        step = f" at step {divergence.step}"
+    delta = ""
+    if divergence.max_abs_difference is not None and divergence.quantity != "number of steps":
+        delta = f", |Δ| up to {divergence.max_abs_difference:.3g}"
+    elif divergence.reason and divergence.link not in ("steps", "streams"):
+        delta = f" ({divergence.reason})"
+    return f"Runs {one} and {two} differ{step}{process}: {what}{delta}."
+
+
+def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings) -> LevelVerdict:
+    compared = comparison.compared
+    measured = {
+        "steps": float(compared.steps),
+        "parameter_digests": float(compared.parameter_digests),
+        "checkpoint_tensors": float(compared.checkpoint_tensors),
+        "metrics": float(compared.metrics),
+    }
+    if obstacle := _obstacle(runs, settings):
+        return LevelVerdict("inconclusive", obstacle, measured)
+    if comparison.divergences:
+        first = comparison.divergences[0]
+        measured["runs_that_differ"] = float(len(comparison.divergences))
+        if first.step is not None:
+            measured["step"] = float(first.step)
+        if first.max_abs_difference is not None:
+            measured["max_abs_difference"] = first.max_abs_difference
+        return LevelVerdict("not-reached", _where(first), measured)
+    differing = _differing(comparison)
+    if differing:
+        return LevelVerdict("not-reached", f"The runs differ in {differing}.", measured)
+    if comparison.gaps:
+        return LevelVerdict("inconclusive", _gap(comparison.gaps), measured)
+    if not _decides(compared):
+        if compared.drawn_streams:
+            what = "Nothing but random streams could be compared, and those agree; that says nothing about the results."
+        else:
+            what = "Nothing that decides could be compared: no parameters, no checkpoint with tensors in it, no metric."
+        return LevelVerdict("inconclusive", what, measured)
+    if not comparison.handshake and not (compared.checkpoint_tensors and compared.metrics):
+        lacking = "a checkpoint with tensors in it" if not compared.checkpoint_tensors else "a metric"
+        what = (
+            "The probe did not enter the program (it runs isolated, or is no Python), "
+            f"and {lacking} to compare instead is missing."
+        )
+        return LevelVerdict("inconclusive", what, measured)
+    measured["max_abs_difference"] = 0.0
+    extent = (
+        f" up to step {settings.steps}, where the runs were stopped on purpose" if settings.steps is not None else ""
+    )
+    how = "" if comparison.handshake else " The probe did not enter the program: this rests on what it wrote alone."
+    return LevelVerdict(
+        "reached", f"All {len(runs)} runs agree in every bit of {_evidence(compared)}{extent}.{how}", measured
+    )
+
+
+def _differing(comparison: Comparison) -> str:
+    """Name what differs and decides although no divergence says so: nothing of that kind may ever pass."""
+    for metric in comparison.metrics:
+        if not (metric.identical or metric.volatile or metric.problem):
+            return f"the metric {metric.name}"
+    for artefact in comparison.artefacts:
+        if artefact.outcome == "differs":
+            return f"the file {artefact.path}"
+    return ""
+
+
+def _gap(gaps: Sequence[str]) -> str:
+    more = f" (and {len(gaps) - 1} more)" if len(gaps) > 1 else ""
+    return f"Nothing that was compared differs, but evidence is missing: {gaps[0]}{more}."
+
+
+def _excess(metric: Metric) -> float:
+    """Return by how much a metric exceeds its tolerance; infinite where its difference is no number."""
+    if metric.identical:
+        return -metric.tolerance
+    if metric.max_abs_difference is None:
+        return float("inf")
+    return metric.max_abs_difference - metric.tolerance
+
+
+def _seed_stable(
+    comparison: Comparison, runs: Sequence[RunRecord], settings: Settings, bit_exact: LevelVerdict
+) -> LevelVerdict:
+    if obstacle := _obstacle(runs, settings):
+        return LevelVerdict("inconclusive", obstacle)
+    judged = [metric for metric in comparison.metrics if not metric.volatile and not metric.problem]
+    measured: dict[str, float] = {}
+    worst = max(judged, key=_excess, default=None)
+    if worst is not None:
+        measured = {"metrics": float(len(judged)), "tolerance": worst.tolerance}
+        if worst.max_abs_difference is not None:
+            measured["max_abs_difference"] = worst.max_abs_difference
+        if _excess(worst) > 0:
+            over = sum(_excess(metric) > 0 for metric in judged)
+            what = (
+                f"|Δ| = {worst.max_abs_difference:.3g}, beyond its tolerance of {worst.tolerance:g}"
+                if worst.max_abs_difference is not None
+                else "not by a finite number (NaN, infinite or no number in one run)"
+            )
+            more = f"; {over} of {len(judged)} metrics are beyond theirs" if over > 1 else ""
+            return LevelVerdict("not-reached", f"The metric {worst.name} differs: {what}{more}.", measured)
+    if comparison.unsound:
+        return LevelVerdict("inconclusive", _gap(comparison.unsound), {"metrics": float(len(judged))})
+    if worst is not None:
+        if bit_exact.verdict != "reached" and not comparison.compared.metrics:
+            what = "The only numbers that could be compared repeat the program's configuration, not its results."
+            return LevelVerdict("inconclusive", what, measured)
+        within = "is" if len(judged) == 1 else "are all"
+        said = f"{_counted(len(judged), 'metric')} {within} within tolerance; the closest to it is {worst.name}"
+        if worst.max_abs_difference is not None:
+            said += f" (|Δ| = {worst.max_abs_difference:.3g}, tolerance {worst.tolerance:g})"
+        return LevelVerdict("reached", f"{said}.", measured)
+    if bit_exact.verdict == "reached":
+        return LevelVerdict("reached", "No metric was found, but the runs are bit-exact, which implies it.")
+    return LevelVerdict(
+        "inconclusive",
+        "No metric was found; declare one with --metric, or have the program write its results to a file.",
+    )
