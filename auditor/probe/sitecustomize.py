@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.machinery import PathFinder
 
 _here = os.path.dirname(os.path.abspath(__file__))
 
@@ -16,17 +17,22 @@ def _start():
     except Exception as error:  # whatever happens here, the user's program must start as if we were not there
         if os.environ.get("_AUDITOR_PROBE_DEBUG"):
             raise
-        # Without a handshake no verdict rests on this process, so failing quietly cannot become a pass.
+        # Without a handshake no verdict rests on this process, so going on cannot become a pass.
         sys.stderr.write("auditor: the probe could not start: %r\n" % (error,))
 
 
-_start()
+def _give_way():
+    # sys.path is as it would be without us; children find the probe by PYTHONPATH.
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _here]
+    spec = PathFinder.find_spec("sitecustomize")
+    if spec is None or spec.loader is None:
+        return
+    from importlib.util import module_from_spec
 
-# The user's sys.path and sitecustomize are as they would be without us. Children find the probe by PYTHONPATH.
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _here]
-sys.modules.pop("sitecustomize", None)
-try:
-    import sitecustomize  # noqa: F401  the user's own, if there is one
-except ImportError as error:
-    if error.name != "sitecustomize":
-        raise
+    module = module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+_start()
+_give_way()

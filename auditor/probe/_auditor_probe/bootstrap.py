@@ -1,7 +1,6 @@
 """Starts the probe in a new interpreter: handshake, import hooks, forks, exit."""
 
 import atexit
-import importlib.abc
 import json
 import os
 import sys
@@ -41,11 +40,7 @@ def _begin_watching(session):
     if os._exit is not _exit:
         return
     os._exit = _exit_watched
-    session.streams.watch_python()
-    session.entropy.watch()
-    if "pathlib" in sys.modules:
-        session.entropy.watch_pathlib(sys.modules["pathlib"])
-    session.describe()
+    session.watch()
 
 
 def _numpy_random(session, module):
@@ -65,7 +60,7 @@ def _torch(session, module):
 _HOOKS = {"numpy.random": _numpy_random, "torch": _torch}
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Runs a hook right after one of the modules in ``_HOOKS`` was executed; finds nothing itself."""
 
     def __init__(self, session):

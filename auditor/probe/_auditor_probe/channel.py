@@ -15,17 +15,47 @@ _perf = time.perf_counter_ns
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
-def open_private(path):
-    """Opens ``path`` for appending on a descriptor far from the program's own; returns (descriptor, identity)."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        private = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-    except OSError:  # a low limit on descriptors: keep the one we have
-        private = descriptor
-    else:
-        os.close(descriptor)
-    status = _fstat(private)
-    return private, (status.st_dev, status.st_ino)
+class _File:
+    """A file that is appended to, on a descriptor far from the program's own; opened at the first write."""
+
+    def __init__(self, directory, name):
+        self.name = name
+        self._path = os.path.join(directory, name)
+        self._descriptor = None
+        self._identity = None
+
+    def _ours(self):
+        # A program may close every descriptor that it does not know, and reuse the number for a file of its own.
+        if self._descriptor is None:
+            return False
+        try:
+            status = _fstat(self._descriptor)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def _open(self):
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            self._descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+        except OSError:  # a low limit on descriptors: keep the one we have
+            self._descriptor = descriptor
+        else:
+            os.close(descriptor)
+        status = _fstat(self._descriptor)
+        self._identity = (status.st_dev, status.st_ino)
+
+    def write(self, data):
+        if not self._ours():
+            self._open()
+        written = _write(self._descriptor, data)
+        while written < len(data):
+            written += _write(self._descriptor, data[written:])
+
+    def release(self):
+        if self._ours():
+            os.close(self._descriptor)
+        self._descriptor = None
 
 
 class Channel:
@@ -33,21 +63,18 @@ class Channel:
 
     def __init__(self, directory, tensors):
         self.began = _perf()
-        self.name = "%d-%d" % (os.getpid(), time.time_ns())
-        self._trace = os.path.join(directory, self.name + ".jsonl")
-        self._descriptor, self._identity = open_private(self._trace)
-        self._tensors = os.path.join(tensors, self.name + ".bin") if tensors else None
-        self._tensor_offset = 0
+        name = "%d-%d" % (os.getpid(), time.time_ns())
+        self.file = name + ".jsonl"
+        self._trace = _File(directory, self.file)
+        self._tensors = _File(tensors, name + ".bin") if tensors else None
+        self._offset = 0
         self.broken = False
 
     def release(self):
-        """Closes the descriptor of a channel that this (forked) process inherited, if it is still the channel's."""
-        try:
-            status = _fstat(self._descriptor)
-            if (status.st_dev, status.st_ino) == self._identity:
-                os.close(self._descriptor)
-        except OSError:
-            pass  # the program had closed it already
+        """Closes what this (forked) process inherited from its parent's channel."""
+        self._trace.release()
+        if self._tensors is not None:
+            self._tensors.release()
 
     def elapsed(self):
         """Nanoseconds since the handshake."""
@@ -59,44 +86,27 @@ class Channel:
             return
         record = {"t": kind}
         record.update(fields)
-        data = (_dumps(record) + "\n").encode("ascii")
         try:
-            self._restore()
-            while data:
-                data = data[_write(self._descriptor, data) :]
+            self._trace.write((_dumps(record) + "\n").encode("ascii"))
         except OSError:
             self.broken = True
 
-    def _restore(self):
-        # A program may close every descriptor it does not know, and reuse the number for a file of its own.
-        try:
-            status = _fstat(self._descriptor)
-            if (status.st_dev, status.st_ino) == self._identity:
-                return
-        except OSError:
-            pass  # closed: opened again below
-        self._descriptor, self._identity = open_private(self._trace)
-
-    def keep(self, parts, size):
-        """Appends one block (a list of buffers, ``size`` bytes) to the tensor file; returns where it lies, or None."""
+    def keep(self, blocks):
+        """Appends blocks (lists of buffers with their sizes) to the tensor file; returns where they lie, or None."""
         if self.broken or self._tensors is None:
             return None
+        places = []
+        buffers = []
+        for block, size in blocks:
+            places.append("%s:%d:%d" % (self._tensors.name, self._offset, size))
+            self._offset += size
+            buffers += block
         try:
-            # Opened for each block: rare, and nothing to lose when the program closes descriptors.
-            descriptor = os.open(self._tensors, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            try:
-                written = 0
-                data = b"".join(parts)
-                while written < size:
-                    written += _write(descriptor, data[written:] if written else data)
-            finally:
-                os.close(descriptor)
+            self._tensors.write(b"".join(buffers))
         except OSError:
             self._tensors = None
             return None
-        place = "%s.bin:%d:%d" % (self.name, self._tensor_offset, size)
-        self._tensor_offset += size
-        return place
+        return " ".join(places)
 
 
 class Places:

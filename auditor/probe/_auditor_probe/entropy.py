@@ -37,6 +37,9 @@ class Entropy:
     def note(self, kind, frame, order=None, names=None):
         """Records one read, once for each user line."""
         session = self._session
+        # What a library reads for itself (NumPy's generators excepted: they decide results) is its own business.
+        if kind != "numpy-entropy" and not session.places.reached_from_user(frame):
+            return
         place, _caller = session.places.find(frame)
         if place is None:
             return
@@ -57,17 +60,15 @@ class Entropy:
             stand_in(random, "_urandom", self._make_urandom)
         stand_in(os, "listdir", self._make_listdir)
         stand_in(os, "scandir", self._make_scandir)
+        # Before Python 3.11 pathlib keeps its own references to the listing functions.
+        accessor = getattr(sys.modules.get("pathlib"), "_NormalAccessor", None)
+        for name in ("listdir", "scandir"):
+            if accessor is not None and hasattr(accessor, name):
+                setattr(accessor, name, getattr(os, name))
         if self._audit_started:
             original = stand_in(builtins, "open", self._make_open)
             if original is io.open:
                 io.open = builtins.open
-
-    def watch_pathlib(self, pathlib):
-        """Before Python 3.11 pathlib keeps its own references to the listing functions."""
-        accessor = getattr(pathlib, "_NormalAccessor", None)
-        for name in ("listdir", "scandir"):
-            if accessor is not None and hasattr(accessor, name):
-                setattr(accessor, name, staticmethod(getattr(os, name)))
 
     def _make_clock(self, original):
         codes = self._codes

@@ -1,7 +1,6 @@
 """Facts about the interpreter as seen from inside it: names, versions, allow-listed variables, mapped libraries."""
 
 import os
-import platform
 import sys
 import time
 
@@ -98,6 +97,8 @@ def hello(kind, name, parent, child):
 
 def environment():
     """The fields of the environment line, less its time."""
+    import platform
+
     flags = {name: int(getattr(sys.flags, name)) for name in ("optimize", "hash_randomization", "dev_mode", "utf8_mode")}
     return {
         "executable": sys.executable or "",

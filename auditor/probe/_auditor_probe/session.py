@@ -1,6 +1,5 @@
 """The state of the probe in one process: its channel, its budget, and the guard between its faults and the user's code."""
 
-import functools
 import json
 import os
 import sys
@@ -8,14 +7,12 @@ import time
 
 from . import facts
 from .channel import Channel, Places
-from .entropy import Entropy
-from .streams import Streams
 
 _perf = time.perf_counter_ns
 _exit = os._exit
 
 # What the probe may spend on steps: a start, so that short programs are seen whole, and a share of the time that passes.
-ALLOWANCE_NS = 40_000_000
+ALLOWANCE_NS = 80_000_000
 SHARE = 0.006
 MAXIMUM_FAULTS = 20
 
@@ -35,16 +32,14 @@ class Session:
         self.spent = 0
         self.forks = 0
         self.ended = False
-        self.loader_now = None  # the number of the DataLoader whose workers are being started
         self._faults = 0
         self._described = False
         self.send("hello", facts.hello(kind, self.label, parent, child))
         if kind == "exec":
+            self.loader_now = None  # the number of the DataLoader whose workers are being started
             self.places = Places(config["project"])
-            self.streams = Streams(self)
-            self.entropy = Entropy(
-                self, config.get("directory_order"), config.get("audit_started_ns"), config.get("run_started_ns") or 0
-            )
+            self.streams = None
+            self.entropy = None
             self.torch_watch = None
             self._planned = _read_plan(config.get("plan"), self.label)
 
@@ -82,7 +77,9 @@ class Session:
 
     def imitate(self, replacement, original):
         """Makes a Python function look like the one that it replaces."""
-        functools.update_wrapper(replacement, original)
+        from functools import update_wrapper
+
+        update_wrapper(replacement, original)
         replacement._auditor = True
 
     # -- budget -----------------------------------------------------------------------------------------------
@@ -92,6 +89,22 @@ class Session:
         if self._planned is not None:
             return n in self._planned
         return n <= 2 or self.spent < ALLOWANCE_NS + SHARE * (_perf() - self.channel.began)
+
+    # -- watching ---------------------------------------------------------------------------------------------
+
+    def watch(self):
+        """Begins to watch random streams and entropy; imported only now, since most interpreters never get here."""
+        from .entropy import Entropy
+        from .streams import Streams
+
+        config = self.config
+        self.streams = Streams(self)
+        self.entropy = Entropy(
+            self, config.get("directory_order"), config.get("audit_started_ns"), config.get("run_started_ns") or 0
+        )
+        self.streams.watch_python()
+        self.entropy.watch()
+        self.describe()
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -111,7 +124,8 @@ class Session:
             self.guard("end of torch", self.torch_watch.end)
         self.guard("role", self._role)
         self.guard("streams", self._streams)
-        self.guard("libraries", lambda: self.send("libraries", {"mapped": facts.mapped_libraries()}))
+        if self.kind == "exec":  # a forked child has its parent's
+            self.guard("libraries", lambda: self.send("libraries", {"mapped": facts.mapped_libraries()}))
         self.send(
             "end",
             {
@@ -135,8 +149,7 @@ class Session:
         self.send("role", role)
 
     def _streams(self):
-        if self.torch_watch is None and "numpy.random.mtrand" not in sys.modules and self.kind == "exec":
-            # Nothing was hooked, so there is no baseline for Python's own stream.
+        if self.streams is None:
             return
         states = self.streams.states()
         self.send("streams", {"states": states, "drawn": self.streams.drawn(states)})
@@ -161,7 +174,7 @@ class Session:
 
     def in_child(self):
         """Begins a trace of its own in a forked child."""
-        parent = self.channel.name + ".jsonl"
+        parent = self.channel.file
         child = self.forks
         self.channel.release()
         Session.__init__(self, self.config, "fork", parent, child)

@@ -1,13 +1,11 @@
 """Follows training in torch: losses at ``backward``, gradients and parameters at each optimizer step, batches between."""
 
-import sys
 import weakref
 
-from . import digest, facts
+from . import digest
 from .loaders import Loaders
-from .tensors import NONE, Reader, block, parts, shape_of_parts, tensors_in
+from .tensors import Reader, block, parts, shape_of_parts, tensors_in
 
-_getframe = sys._getframe
 MAXIMUM_BATCHES = 16
 MAXIMUM_LOSS_VALUES = 4
 MAXIMUM_ROOTS = 64
@@ -16,10 +14,6 @@ MAXIMUM_GRAPH = 200_000
 KEEP_STEP = 1 << 19
 KEEP_ONCE = 1 << 24
 KEEP_TOTAL = 1 << 25
-
-
-def register(torch, session):
-    """Patches this torch; called right after its import."""
 
 
 class Moved:
@@ -34,6 +28,9 @@ class Moved:
         self.group = 1
         self.width = 4
         self.bytes = 0
+        self.gradient_names = []
+        self.parameter_names = []
+        self.headers = {}
         self.pieces = []  # weak references to the parameters, for when the optimizer is discarded
         self.finished = False
 
@@ -209,10 +206,11 @@ class TorchWatch:
             self._capturing = False
             return
         pieces = []
+        direct = self._reader.direct()
         with self._reader.quiet():
             for tensor in found:
                 if isinstance(tensor, self._torch.Tensor):
-                    piece = self._reader.digest(tensor)
+                    piece = self._reader.digest(tensor, direct)
                     if piece is None:
                         return
                 else:
@@ -225,6 +223,7 @@ class TorchWatch:
         self._losses = []
         self._loss_values = []
         self._gradients = None
+        self._kept_gradients = None
         self._root = None
         self._capturing = True
 
@@ -250,9 +249,10 @@ class TorchWatch:
     def _take_loss(self, tensors):
         if isinstance(tensors, self._torch.Tensor):
             tensors = (tensors,)
+        direct = self._reader.direct()
         with self._reader.quiet():
             for tensor in tensors:
-                piece = self._reader.digest(tensor)
+                piece = self._reader.digest(tensor, direct)
                 if piece is None:
                     continue
                 self._losses.append(piece)
@@ -389,6 +389,8 @@ class TorchWatch:
         moved.count = len(tensors)
         moved.group, moved.width = shape_of_parts(len(tensors))
         moved.pieces = [weakref.ref(t) for t in tensors]
+        moved.gradient_names = ["g:%d" % i for i in range(len(tensors))]
+        moved.parameter_names = ["p:%d" % i for i in range(len(tensors))]
         names = self._names()
         plain = [names.get(id(t), "%s %d" % ("leaf" if moved.kind == "by-hand" else "parameter", i)) for i, t in enumerate(tensors)]
         moved.bytes = sum(t.numel() * t.element_size() for t in tensors)
@@ -408,7 +410,7 @@ class TorchWatch:
         if first:
             with self._reader.quiet():
                 pieces = self._reader.digests(tensors)
-                kept = self._keep(moved, [("p:%d" % i, t) for i, t in enumerate(tensors)], KEEP_ONCE)
+                kept = self._keep_parameters(moved, tensors)
             if pieces is not None:
                 self._send_digest("init", {"optimizer": moved.index, "kept": kept}, moved, pieces)
 
@@ -427,10 +429,10 @@ class TorchWatch:
         with self._reader.quiet():
             gradients = [t.grad for t in tensors]
             self._gradients = self._reader.digests(gradients)
-            self._gradient_values = None
+            self._kept_gradients = None
             if self._may_keep(moved, self._session.step):
-                named = [("g:%d" % i, g) for i, g in enumerate(gradients) if g is not None]
-                self._gradient_values = block(named, self._reader)
+                named = [(name, g) for name, g in zip(moved.gradient_names, gradients) if g is not None]
+                self._kept_gradients = block(named, self._reader, moved.headers)
 
     def _may_keep(self, moved, number):
         limit = KEEP_ONCE if number == 1 else KEEP_STEP
@@ -441,33 +443,27 @@ class TorchWatch:
         kept = None
         with self._reader.quiet():
             after = self._reader.digests(tensors)
-            if self._may_keep(moved, self._session.step) and getattr(self, "_gradient_values", None) is not None:
-                values = block([("p:%d" % i, t) for i, t in enumerate(tensors)], self._reader)
+            if self._kept_gradients is not None:
+                values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
                 if values is not None:
-                    kept = self._join(self._gradient_values, values)
-        self._gradient_values = None
+                    kept = self._keep_blocks([self._kept_gradients, values])
+        self._kept_gradients = None
         self._emit(
             moved, self._session.step, self._batch, self._losses, self._loss_values, self._gradients, after, kept
         )
 
-    def _join(self, gradients, values):
-        places = []
-        for buffers, size in (gradients, values):
-            place = self._session.channel.keep(buffers, size)
-            if place is None:
-                return None
-            self._kept += size
-            places.append(place)
-        return " ".join(places)
+    def _keep_parameters(self, moved, tensors):
+        """Keeps initial or final values; returns where, or None if they are too large."""
+        if moved.bytes > KEEP_ONCE or self._kept + moved.bytes > KEEP_TOTAL + 2 * KEEP_ONCE:
+            return None
+        values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
+        return None if values is None else self._keep_blocks([values])
 
-    def _keep(self, moved, named, limit):
-        if moved.bytes > limit or self._kept + moved.bytes > KEEP_TOTAL + KEEP_ONCE:
-            return None
-        values = block(named, self._reader)
-        if values is None:
-            return None
-        self._kept += values[1]
-        return self._session.channel.keep(*values)
+    def _keep_blocks(self, blocks):
+        places = self._session.channel.keep(blocks)
+        if places is not None:
+            self._kept += sum(size for _buffers, size in blocks)
+        return places
 
     def _finish_step(self):
         session = self._session
@@ -606,7 +602,7 @@ class TorchWatch:
             return
         with self._reader.quiet():
             pieces = self._reader.digests(tensors)
-            kept = self._keep(moved, [("p:%d" % i, t) for i, t in enumerate(tensors)], KEEP_ONCE)
+            kept = self._keep_parameters(moved, tensors)
         if pieces is not None:
             self._send_digest("final", {"optimizer": moved.index, "at": at, "kept": kept}, moved, pieces)
 
@@ -616,7 +612,8 @@ class TorchWatch:
         for moved in self._order:
             self._final(moved, "exit")
         self._drain(True)
-        self._describe("exit")
+        if self._described or self._session.kind == "exec":
+            self._describe("exit")
 
     def in_child(self):
         """A forked child begins anew: what its parent moved is not its own until it moves it."""

@@ -9,7 +9,8 @@ from . import digest
 
 NONE = b"\0none\0\0\0"
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_SAFETENSORS = {
+_SAFETENSORS = {}  # torch.dtype: name in the format, filled as they are met
+_FORMATS = {
     "float32": "F32",
     "float64": "F64",
     "float16": "F16",
@@ -31,6 +32,7 @@ class Reader:
         self._strided = torch.strided
         functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
         self._wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
+        self._peek = getattr(functorch, "peek_interpreter_stack", None)
         self._quiet = getattr(torch._C, "DisableTorchFunctionSubclass", None) or torch._C.DisableTorchFunction
 
     def quiet(self):
@@ -56,10 +58,18 @@ class Reader:
             tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
         return tensor
 
-    def digest(self, tensor):
-        """8 bytes; or a 0-dimensional int64 tensor on the tensor's device; or None where it cannot be read."""
-        if tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous() and self._wrapped is None:
-            return digest.of_memory(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+    def direct(self):
+        """Whether no function transform is active, so that tensors' memory is their own."""
+        return self._peek is None or self._peek() is None
+
+    def digest(self, tensor, direct=False):
+        """8 bytes; or a 0-dimensional int64 tensor on the tensor's device; or None where it cannot be read.
+
+        ``direct`` is what :meth:`direct` said a moment ago.
+        """
+        if direct and tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous():
+            if not tensor.is_conj() and not tensor.is_neg():
+                return digest.of_memory(tensor.data_ptr(), tensor.numel() * tensor.element_size())
         plain = self.plain(tensor)
         if plain is None:
             return None
@@ -71,17 +81,13 @@ class Reader:
 
     def digests(self, tensors):
         """The digests of a list of tensors (None among them: marked as absent); None where one cannot be read."""
+        direct = self.direct()
         pieces = []
-        of_memory = digest.of_memory
         for tensor in tensors:
-            if tensor is None:
-                pieces.append(NONE)
-                continue
-            piece = self.digest(tensor)
+            piece = NONE if tensor is None else self.digest(tensor, direct)
             if piece is None:
                 return None
             pieces.append(piece)
-        del of_memory
         return pieces
 
     def scalar(self, tensor):
@@ -133,24 +139,41 @@ def parts(pieces, group, width):
     return "".join([text(piece, width) for piece in pieces])
 
 
-def block(named, reader):
-    """(buffers, size in bytes) of a safetensors block with these (name, tensor) pairs, or None if one has no format."""
-    header = {}
-    buffers = []
-    offset = 0
+def block(named, reader, headers):
+    """(buffers, size in bytes) of a safetensors block with these (name, tensor) pairs, or None if one has no format.
+
+    ``headers`` remembers encoded headers by what they say.
+    """
+    buffers = [b""]
+    facts = []
     for name, tensor in named:
-        kind = _SAFETENSORS.get(str(tensor.dtype).rpartition(".")[2])
+        kind = _SAFETENSORS.get(tensor.dtype)
+        if kind is None:
+            kind = _SAFETENSORS[tensor.dtype] = _FORMATS.get(str(tensor.dtype).rpartition(".")[2], "")
         plain = reader.plain(tensor)
-        if kind is None or plain is None or not plain.is_cpu:
+        if not kind or plain is None or not plain.is_cpu:
             return None
         size = plain.numel() * plain.element_size()
-        header[name] = {"dtype": kind, "shape": list(plain.shape), "data_offsets": [offset, offset + size]}
+        facts.append((name, kind, tuple(plain.shape), size))
         if size:
-            buffers.append(bytes(digest.memory(plain.data_ptr(), size)))
+            buffers.append(ctypes.string_at(plain.data_ptr(), size))
+    key = tuple(facts)
+    encoded = headers.get(key)
+    if encoded is None:
+        encoded = headers[key] = _header(facts)
+    buffers[0] = encoded
+    return buffers, len(encoded) + sum([fact[3] for fact in facts])
+
+
+def _header(facts):
+    header = {}
+    offset = 0
+    for name, kind, shape, size in facts:
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % 8)
-    return [struct.pack("<Q", len(encoded)), encoded] + buffers, 8 + len(encoded) + offset
+    return struct.pack("<Q", len(encoded)) + encoded
 
 
 def tensors_in(thing, torch, found, depth=4, limit=64):
