@@ -85,9 +85,19 @@ def exit_code(concluded: Audit) -> int:
     return int(verdict.exit_code(concluded))
 
 
-def failure(concluded: Audit, directory: Path) -> AuditorError | None:
-    """The error to show where the audited program failed: how, its last words, and where its output is; else None."""
-    if concluded.state != "failed":
+def problem(concluded: Audit, directory: Path) -> AuditorError | None:
+    """The error to show beside the report, or None for an audit that is complete.
+
+    Where the program failed, it says how, its last words, and where its output is; where the audit was interrupted, how
+    to go on.
+    """
+    if concluded.state == "interrupted":
+        return Inconclusive(
+            "interrupted",
+            f"the audit was interrupted ({concluded.problem}); what the finished runs left is kept",
+            f"go on with it: auditor run --resume {directory}",
+        )
+    if concluded.state == "complete":
         return None
     run = next(run for run in concluded.runs if run.ending.status in ("failed", "timeout"))
     logs = Store.open(directory).paths(run.number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,7 +13,7 @@ from auditor.cli import explain, fingerprint, problems, report, run
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
-_Malformed = typer.BadParameter.__mro__[2]
+_Malformed = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 
 def _version(wanted: bool) -> None:
@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(result or 0)
 
 
-def _malformed(error: BaseException) -> int:
-    message = error.format_message() if isinstance(error, typer.BadParameter.__mro__[2]) else str(error)
+def _malformed(error: Any) -> int:
+    message: str = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(message, err=True)
         return ExitCode.USAGE

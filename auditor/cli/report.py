@@ -42,7 +42,7 @@ def report(
         output.show(audit, str(directory))
     else:
         output.write(output.renderer(chosen)(audit))
-    failure = pipeline.failure(audit, directory)
-    if failure is not None:
-        return problems.show(failure)
+    problem = pipeline.problem(audit, directory)
+    if problem is not None:
+        problems.show(problem)
     return pipeline.exit_code(audit)

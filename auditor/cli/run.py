@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.cli import output, problems
-from auditor.errors import AuditorError, Inconclusive, UsageError
+from auditor.errors import UsageError
 
 if TYPE_CHECKING:
     from auditor.config import Request
@@ -146,28 +146,18 @@ def _audit(request: Request, files: dict[str, Path | None], quiet: bool) -> int:
 
     with Screen(quiet) as screen:
         audit = pipeline.audit(request, screen.show)
-    directory = pipeline.directory_of(request, audit)
+    directory = _short(pipeline.directory_of(request, audit))
     for name, path in files.items():
         if path is not None:
             output.save(path, output.renderer(name)(audit), f"--{name}")
-    output.show(audit, _short(directory))
-    stopped = _why_it_stopped(pipeline.failure(audit, directory), audit.state, directory)
-    if stopped is not None:
-        return problems.show(stopped)
+    output.show(audit, str(directory))
+    problem = pipeline.problem(audit, directory)
+    if problem is not None:
+        problems.show(problem)
     return pipeline.exit_code(audit)
 
 
-def _why_it_stopped(failure: AuditorError | None, state: str, directory: Path) -> AuditorError | None:
-    if failure is not None or state != "interrupted":
-        return failure
-    return Inconclusive(
-        "interrupted",
-        "the audit was interrupted; what the finished runs left is kept",
-        f"go on with it: auditor run --resume {_short(directory)}",
-    )
-
-
-def _short(path: Path) -> str:
+def _short(path: Path) -> Path:
     """The path as seen from here where it lies below, else as it is."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -155,7 +155,8 @@ def divergence_title(divergence: Divergence) -> str:
 def divergence_details(divergence: Divergence) -> tuple[str, ...]:
     """What else is known of the divergence, a sentence each."""
     said = [f"runs {divergence.runs[0]} and {divergence.runs[1]}"]
-    if divergence.max_abs_difference is not None:
+    # The reason may already give the difference together with the tensor that it belongs to.
+    if divergence.max_abs_difference is not None and "|Δ|" not in divergence.reason:
         said.append(f"largest |Δ| {difference(divergence.max_abs_difference)}")
     if divergence.last_identical_step is not None:
         said.append(
