@@ -51,7 +51,6 @@ def _application() -> typer.Typer:
     application.command(name="run", context_settings={"allow_interspersed_args": False})(run.run)
     application.command(name="report")(report.report)
     application.command(name="fingerprint")(fingerprint.fingerprint)
-    application.command(name="fingerprint")(fingerprint.fingerprint)
     application.command(name="explain")(explain.explain)
     return application
 
