@@ -73,7 +73,7 @@ def _explanation(audit: Audit) -> list[str]:
     lines = []
     if audit.divergence is not None:
         lines.append(f"first divergence: {wording.divergence_title(audit.divergence)}")
-        lines.append("; ".join(wording.divergence_details(audit.divergence)))
+        lines.append("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))
     lines += [
         f"metric {wording.plain(metric.name)}: "
         f"{wording.metric_value(metric, 0)} against {wording.other_values(metric)}, "

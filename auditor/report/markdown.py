@@ -59,7 +59,7 @@ def _divergence(audit: Audit) -> list[str]:
     links = wording.chain(audit.divergence, audit.compared)
     if links:
         lines += [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""]
-    return [*lines, _escaped("; ".join(wording.divergence_details(audit.divergence)))]
+    return [*lines, _escaped("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))]
 
 
 def _metrics(audit: Audit) -> list[str]:

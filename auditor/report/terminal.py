@@ -18,6 +18,7 @@ from auditor.report.wording import plain
 NARROWEST = 30
 ROOM_FOR_TABLES = 64
 SHOWN = 5
+SHOWN_METRICS = 8
 SHOWN_ASIDE = 3
 
 _COLOURS = {"reached": "green", "not-reached": "red", "inconclusive": "yellow", "not-tested": "dim"}
@@ -115,7 +116,9 @@ def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType
             line.append(" → " if line else "", style="dim")
             line.append(f"{link.name} {_LINK_MARKS[link.state]}", style=_LINK_COLOURS[link.state])
         yield _indented(line)
-    yield _indented(Text("; ".join(wording.divergence_details(divergence))))
+    details = wording.divergence_details(divergence, len(audit.runs))
+    if details:
+        yield _indented(Text("; ".join(details)))
 
 
 def _causes(audit: Audit) -> Iterable[RenderableType]:
@@ -134,7 +137,7 @@ def _metrics(audit: Audit, tables: bool) -> Iterable[RenderableType]:
     yield Text()
     yield Text("Metrics", style="bold")
     heads = ("", "run 1", "run 2" if len(audit.runs) <= 2 else "others", "|Δ|", "tolerance")
-    rows = [_metric_row(metric) for metric in metrics[:SHOWN]]
+    rows = [_metric_row(metric) for metric in metrics[:SHOWN_METRICS]]
     if tables:
         table = _grid()
         table.add_column(overflow="fold")
@@ -148,11 +151,11 @@ def _metrics(audit: Audit, tables: bool) -> Iterable[RenderableType]:
         for name, *cells in rows:
             line = [Text.assemble(f"{head} ", cell) for head, cell in zip(heads[1:], cells, strict=True)]
             yield _indented(Text.assemble(name, ": ", Text(", ").join(line)))
-    for metric in metrics[:SHOWN]:
+    for metric in metrics[:SHOWN_METRICS]:
         if metric.problem:
             yield _indented(Text(f"{plain(metric.name)}: {plain(metric.problem)}", style="yellow"))
-    if len(metrics) > SHOWN:
-        yield _indented(Text(_more(metrics[SHOWN:]), style="dim"))
+    if len(metrics) > SHOWN_METRICS:
+        yield _indented(Text(_more(metrics[SHOWN_METRICS:]), style="dim"))
 
 
 def _metric_row(metric: Metric) -> Sequence[Text]:
@@ -169,7 +172,8 @@ def _metric_row(metric: Metric) -> Sequence[Text]:
 
 def _more(metrics: Sequence[Metric]) -> str:
     agreed = sum(metric.identical for metric in metrics)
-    return f"and {len(metrics)} more in audit.json, {agreed} of them identical"
+    identical = "identical" if agreed == len(metrics) else f"{agreed} of them identical"
+    return f"and {len(metrics)} more in audit.json, {identical}"
 
 
 def _findings(audit: Audit) -> Iterable[RenderableType]:

@@ -97,9 +97,9 @@ def headline(audit: Audit) -> str:
         return f"{required} is required: {said}."
     if audit.level is not None:
         return f"The highest level reached is {audit.level}."
-    if any(verdict.verdict == "inconclusive" for _, verdict in levels(audit)):
-        return "No level can be called reached: the evidence is not enough."
-    return "No level is reached."
+    if audit.divergence is not None or any(verdict.verdict == "not-reached" for _, verdict in levels(audit)):
+        return "The runs differ, and no level is reached."
+    return "No level can be called reached: the evidence is not enough."
 
 
 def runs_line(audit: Audit) -> str:
@@ -152,18 +152,16 @@ def divergence_title(divergence: Divergence) -> str:
     return f"{where}{what}{process}"
 
 
-def divergence_details(divergence: Divergence) -> tuple[str, ...]:
-    """What else is known of the divergence, a sentence each."""
-    said = [f"runs {divergence.runs[0]} and {divergence.runs[1]}"]
+def divergence_details(divergence: Divergence, runs: int) -> tuple[str, ...]:
+    """What else is known of the divergence, a phrase each; ``runs`` is how many there were."""
+    said = [f"runs {divergence.runs[0]} and {divergence.runs[1]}"] if runs > 2 else []
     # The reason may already give the difference together with the tensor that it belongs to.
     if divergence.max_abs_difference is not None and "|Δ|" not in divergence.reason:
         said.append(f"largest |Δ| {difference(divergence.max_abs_difference)}")
-    if divergence.last_identical_step is not None:
-        said.append(
-            f"identical up to step {divergence.last_identical_step}"
-            if divergence.last_identical_step
-            else "no digested step agreed before it"
-        )
+    if divergence.last_identical_step:
+        said.append(f"identical up to step {divergence.last_identical_step}")
+    elif divergence.last_identical_step is not None and divergence.step not in (None, 1):
+        said.append("no digested step before it agreed")
     if divergence.reason:
         said.append(plain(divergence.reason))
     if divergence.operation:

@@ -236,3 +236,29 @@ def test_reports_through_a_pipe_that_closes(auditor: Auditor, project: Path) -> 
         check=False,
     )
     assert done.stderr == ""
+
+
+def test_progress_on_a_terminal(project: Path) -> None:
+    (project / "train.py").write_text("print('score: 1')\n")
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auditor", "run", "--metric", "s=/score: (.+)/", "--", sys.executable, "train.py"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 1 << 16):
+            shown += piece
+    except OSError:
+        pass  # how Linux says that nobody holds the other end any more
+    report, _ = process.communicate()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"run 2: done" in shown
+    assert b"\x1b[" in shown
+    assert b"\x1b[" not in report

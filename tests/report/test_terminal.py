@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from auditor.records.audit import Audit, LevelVerdict
 from auditor.records.comparison import Divergence, Metric
+from auditor.records.config import Settings
 from auditor.report import terminal, wording
 
 
@@ -61,8 +62,8 @@ def test_the_fullest_report_fits_one_screen(diverged: Audit) -> None:
         artefacts=diverged.artefacts * 50,
     )
     text = terminal.render(many)
-    assert len(text.splitlines()) <= 66
-    assert "and 195 more in audit.json" in text
+    assert len(text.splitlines()) <= 69
+    assert "and 192 more in audit.json" in text
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 63, 64, 80, 100, 200])
@@ -106,3 +107,16 @@ def test_nothing_that_a_program_names_reaches_the_terminal_raw(diverged: Audit, 
     )
     rendered = terminal.render(hostile, evidence=text)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", rendered)
+
+
+def test_headlines(diverged: Audit, reached: Audit) -> None:
+    open_ended = msgspec.structs.replace(diverged, settings=Settings())
+    unlevelled = msgspec.structs.replace(open_ended, level=None)
+    assert wording.headline(open_ended) == "The highest level reached is seed-stable."
+    assert wording.headline(unlevelled) == "The runs differ, and no level is reached."
+    silent = {name: LevelVerdict("inconclusive", "nothing was compared") for name in diverged.levels}
+    nothing = msgspec.structs.replace(unlevelled, divergence=None, levels=silent)
+    assert wording.headline(nothing) == "No level can be called reached: the evidence is not enough."
+    assert wording.headline(reached) == "bit-exact is required: reached."
+    unfinished = msgspec.structs.replace(diverged, state="interrupted", problem="1 of 2 runs ended")
+    assert wording.headline(unfinished) == "The audit is not finished: 1 of 2 runs ended"
