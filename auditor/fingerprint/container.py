@@ -13,6 +13,7 @@ from auditor.fingerprint.fact import fact
 from auditor.records.fingerprint import Fact, Known, Unknown
 
 UNLIMITED = 1 << 60
+_RUNTIMES = ("apptainer", "docker", "lxc", "lxc-libvirt", "oci", "podman", "rkt", "systemd-nspawn", "wsl")
 _VARIABLE = "container"  # in lowercase: https://systemd.io/CONTAINER_INTERFACE
 
 
@@ -45,7 +46,7 @@ def facts(system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]
         found.update(dict.fromkeys(("container", "limit:cpus", "limit:memory", "release"), system))
     else:
         limits = system.limits
-        found["container"] = Known(system.container, "/proc/self, /run and /.dockerenv")
+        found["container"] = Known(system.container, "marker files, control groups and environment")
         found["limit:cpus"] = Known("none" if limits.cpus is None else limits.cpus, "control group")
         found["limit:memory"] = Known("none" if limits.memory is None else limits.memory, "control group")
         found["release"] = fact(system.release, "os-release", "there is no os-release file")
@@ -124,12 +125,14 @@ def read_limits(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sy
     )
 
 
-def parse_container(groups: str, mounts: str, docker: bool, podman: bool, variable: str) -> str:
+def parse_container(groups: str, docker: bool, podman: bool, kubernetes: bool, variable: str) -> str:
     """The runtime that contains a process, or ``none``.
 
-    ``groups`` is ``/proc/1/cgroup``, ``mounts`` ``/proc/self/mountinfo``; ``docker`` and ``podman`` say whether their
-    marker files exist; ``variable`` is the environment's ``container``, where other runtimes name themselves.
+    ``groups`` is ``/proc/1/cgroup``; ``docker`` and ``podman`` say whether their marker files exist, ``kubernetes``
+    whether a cluster announces itself; ``variable`` is the environment's ``container``, by which others do.
     """
+    if kubernetes:
+        return "kubernetes"
     if podman:
         return "podman"
     if docker:
@@ -137,23 +140,18 @@ def parse_container(groups: str, mounts: str, docker: bool, podman: bool, variab
     for word, runtime in (("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"), ("lxc", "lxc")):
         if f"/{word}" in groups:
             return runtime
-    if variable in ("podman", "lxc", "systemd-nspawn", "singularity", "apptainer", "docker", "oci"):
-        return variable
-    root = next((line.split() for line in mounts.splitlines() if line.split()[4:5] == ["/"]), [])
-    if "overlay" in root and "/docker/" in mounts:
-        return "docker"
-    return "none"
+    return variable if variable in _RUNTIMES else "none"
 
 
 def read_container() -> str:
     """The runtime that contains this process, or ``none``."""
-    singularity = os.environ.get("SINGULARITY_CONTAINER") or os.environ.get("APPTAINER_CONTAINER")
+    apptainer = "APPTAINER_CONTAINER" in os.environ or "SINGULARITY_CONTAINER" in os.environ
     return parse_container(
         groups=_text(Path("/proc/1/cgroup")),
-        mounts=_text(Path("/proc/self/mountinfo")),
         docker=Path("/.dockerenv").exists(),
         podman=Path("/run/.containerenv").exists(),
-        variable="apptainer" if singularity else os.environ.get(_VARIABLE, ""),
+        kubernetes="KUBERNETES_SERVICE_HOST" in os.environ,
+        variable="apptainer" if apptainer else os.environ.get(_VARIABLE, ""),
     )
 
 

@@ -73,18 +73,18 @@ def find(python: str | None) -> str:
     """
     if python is None:
         return shutil.which("python") or shutil.which("python3") or sys.executable
-    given = Path(python).expanduser()
-    if given.is_dir():
-        inside_it = shutil.which(str(given / "bin" / "python"))
-        if inside_it is not None:
-            return os.path.abspath(inside_it)
-        raise _not_found(f"{python} is a directory without bin/python")
-    found = shutil.which(str(given) if os.sep in python else python)
+    given = os.path.expanduser(python)
+    if os.path.isdir(given):
+        inside_it = shutil.which(os.path.join(given, "bin", "python"))
+        if inside_it is None:
+            raise _not_found(f"{python} is a directory without bin/python")
+        return os.path.abspath(inside_it)
+    found = shutil.which(given)
     if found is not None:
         return os.path.abspath(found)
-    if os.path.exists(given) and os.sep in python:
+    if os.sep in given and os.path.exists(given):
         raise _not_found(f"{python} is not an executable file")
-    raise _not_found(f"there is no interpreter {python}")
+    raise _not_found(f"there is no interpreter {python!r}")
 
 
 def run(executable: str, timeout: float = TIMEOUT) -> Raw:

@@ -1,0 +1,342 @@
+"""The fingerprint of a run: only what its processes said, and of this machine only what it shares with them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from auditor import fingerprint
+from auditor.fingerprint import gpu, variables
+from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
+from auditor.records.trace import Environment, Gpu, Hello, ProcessTrace, Step, Torch
+from auditor.store import build_trace, parse_trace
+
+ROOT = Path(__file__).parents[2]
+PROBE = ROOT / "auditor" / "probe"
+SECRET = "correct-horse-battery-staple"
+
+HELLO = Hello(
+    protocol=1,
+    kind="exec",
+    pid=1,
+    ppid=0,
+    label="train.py",
+    python="3.9.1",
+    implementation="cpython",
+    hash_seed="17",
+    rank=None,
+    local_rank=None,
+    parent=None,
+    child=None,
+    ns=0,
+)
+ENVIRONMENT = Environment(
+    executable="/home/user/env/bin/python",
+    python="3.9.1 (default, x)  [GCC 9.3.0]",
+    implementation="cpython",
+    compiler="GCC 9.3.0",
+    variables={"OMP_NUM_THREADS": "2", "AWS_SECRET_ACCESS_KEY": SECRET, "PYTHONHASHSEED": "17"},
+    flags={"optimize": 0, "hash_randomization": 1},
+    distributions={"torch": "2.1.0", "nvidia-cudnn-cu12": "8.9.2.26", "Ruamel.YAML": "0.18"},
+    libc="glibc 2.31",
+    ns=0,
+)
+TORCH = Torch(
+    at="step",
+    version="2.1.0+cu121",
+    facts={"debug": False, "cuda": "12.1", "cudnn": 8902, "mkl": True, "hip": None, "cpu_capability": "AVX2"},
+    switches={"threads": 2, "interop_threads": 4, "cudnn_benchmark": True},
+)
+A100 = Gpu(index=0, name="A", capability="sm_80", multiprocessors=108, memory=40)
+H100 = Gpu(index=0, name="B", capability="sm_90", multiprocessors=132, memory=80)
+STEP = Step(
+    n=1,
+    optimizer=0,
+    batch=None,
+    loss=None,
+    gradients=None,
+    gradients_parts="",
+    parameters=None,
+    parameters_parts="",
+    streams={},
+    ns=0,
+)
+
+
+def process(**changes: object) -> ProcessTrace:
+    """A process that said nothing but its handshake, with changes."""
+    bare = build_trace("a.jsonl", "main", (HELLO,), None)
+    return msgspec.structs.replace(bare, **changes)
+
+
+def value(found: Fingerprint, layer: str, name: str) -> object:
+    fact = found.layers[layer][name]
+    assert isinstance(fact, Known), fact
+    return fact.value
+
+
+def every_fact(found: Fingerprint) -> list[tuple[str, str, Fact]]:
+    return [(layer, name, fact) for layer, facts in found.layers.items() for name, fact in facts.items()]
+
+
+TRAINING = process(
+    environment=ENVIRONMENT,
+    torch=(msgspec.structs.replace(TORCH, at="exit", switches={"threads": 9}), TORCH),
+    gpus=(A100,),
+    steps=(STEP,),
+    libraries=("/home/user/env/lib/python3.9/site-packages/nvidia/cudnn/lib/libcudnn.so.8", "/usr/lib/libgomp.so.1"),
+)
+
+
+def test_what_the_training_process_said() -> None:
+    found = fingerprint.from_traces([TRAINING], "elsewhere")
+    assert found.schema == "auditor.fingerprint/1"
+    assert tuple(found.layers) == LAYERS
+    assert value(found, "interpreter", "version") == "3.9.1"
+    assert value(found, "interpreter", "compiler") == "GCC 9.3.0"
+    assert value(found, "interpreter", "hash-seed") == "17"
+    assert value(found, "interpreter", "flag:hash_randomization") == 1
+    assert value(found, "interpreter", "variable:OMP_NUM_THREADS") == "2"
+    assert value(found, "libraries", "torch:version") == "2.1.0+cu121"
+    assert value(found, "libraries", "torch") == "2.1.0"
+    assert value(found, "libraries", "ruamel-yaml") == "0.18"
+    assert value(found, "libraries", "switch:cudnn_benchmark") is True
+    assert value(found, "libraries", "loaded:openmp") == ("/usr/lib/libgomp.so.1",)
+    assert value(found, "libraries", "loaded:blas") == ()
+    assert value(found, "cuda", "cuda") == "12.1"
+    assert value(found, "cuda", "hip") == "none"
+    assert value(found, "cuda", "cudnn") == "8.9.2"
+    assert value(found, "cuda", "installed:cudnn") == "8.9.2.26"
+    assert value(found, "cuda", "loaded:cudnn") == ("site-packages/nvidia/cudnn/lib/libcudnn.so.8",)
+    assert value(found, "hardware", "dispatch") == "AVX2"
+    assert value(found, "hardware", "threads") == 2, "as in force at the first step, not at exit"
+    assert value(found, "hardware", "threads:interop") == 4
+    assert value(found, "hardware", "gpu:architecture") == ("sm_80",)
+    assert value(found, "hardware", "gpu:multiprocessors") == ("108",)
+    assert value(found, "os", "libc") == "glibc 2.31"
+
+
+def test_what_was_not_said_is_unknown() -> None:
+    found = fingerprint.from_traces([TRAINING], "elsewhere")
+    for layer, name in (("libraries", "torch:openmp"), ("libraries", "switch:default_dtype")):
+        assert found.layers[layer][name] == Unknown("the probe did not report it")
+
+
+@pytest.mark.parametrize("processes", [(), (process(),), (process(environment=ENVIRONMENT),), (TRAINING,)])
+@pytest.mark.parametrize("where", ["here", "container", "elsewhere"])
+def test_no_fact_is_empty(processes: tuple[ProcessTrace, ...], where: fingerprint.Where) -> None:
+    for layer, name, fact in every_fact(fingerprint.from_traces(processes, where)):
+        said = fact.reason if isinstance(fact, Unknown) else fact.source
+        assert said, (layer, name)
+        assert not isinstance(fact, Known) or fact.value != "", (layer, name)
+
+
+def test_nothing_is_filled_in_from_our_own_process() -> None:
+    for layer, name, fact in every_fact(fingerprint.from_traces((), "elsewhere")):
+        assert isinstance(fact, Unknown), (layer, name)
+    shared = {
+        ("hardware", name) for name in ("cpu", "microcode", "vector-extensions")
+    } | {("cuda", "driver"), ("os", "kernel"), ("os", "machine")}  # fmt: skip
+    contained = fingerprint.from_traces((), "container")
+    assert {(layer, name) for layer, name, fact in every_fact(contained) if isinstance(fact, Known)} <= shared
+    here = fingerprint.from_traces((), "here")
+    own = {("hardware", "cores"), *(("os", name) for name in ("container", "limit:cpus", "limit:memory", "release"))}
+    assert {(layer, name) for layer, name, fact in every_fact(here) if isinstance(fact, Known)} <= shared | own
+
+
+def test_recomputed_elsewhere_the_machine_is_that_of_the_audit() -> None:
+    then = fingerprint.from_traces([TRAINING], "here")
+    assert fingerprint.from_traces([TRAINING], "elsewhere", then) == then
+    # What the traces say is never taken from what was stored.
+    changed = msgspec.structs.replace(then, layers={**then.layers, "interpreter": {"version": Known("9.9", "made up")}})
+    assert fingerprint.from_traces([TRAINING], "elsewhere", changed) == then
+
+
+def test_the_process_that_trained_is_described() -> None:
+    launcher = process(role="main", environment=msgspec.structs.replace(ENVIRONMENT, libc="glibc 2.99"))
+    found = fingerprint.from_traces([launcher, TRAINING], "elsewhere")
+    assert value(found, "os", "libc") == "glibc 2.31"
+    without_steps = fingerprint.from_traces([launcher, msgspec.structs.replace(TRAINING, steps=())], "elsewhere")
+    assert value(without_steps, "os", "libc") == "glibc 2.31"
+
+
+def test_devices_of_all_ranks() -> None:
+    other = msgspec.structs.replace(TRAINING, gpus=(H100,))
+    found = fingerprint.from_traces([TRAINING, other, other], "elsewhere")
+    assert value(found, "hardware", "gpu") == ("A", "B")
+
+
+def test_no_torch() -> None:
+    without = msgspec.structs.replace(ENVIRONMENT, distributions={})
+    found = fingerprint.from_traces([process(environment=without)], "elsewhere")
+    assert found.layers["libraries"]["torch:version"] == Unknown("torch is not installed")
+    unused = fingerprint.from_traces([process(environment=ENVIRONMENT)], "elsewhere")
+    assert unused.layers["libraries"]["torch:version"] == Unknown("the process did not import torch")
+
+
+def test_no_secret_and_no_home_directory_is_shown() -> None:
+    text = msgspec.json.encode(fingerprint.from_traces([TRAINING], "here")).decode()
+    assert SECRET not in text
+    assert "/home/" not in text
+    assert os.path.expanduser("~") + "/" not in text
+
+
+def test_it_is_read_back_strictly() -> None:
+    found = fingerprint.from_traces([TRAINING], "here")
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Fingerprint) == found
+
+
+def test_what_the_probe_allows_by_name_is_shown() -> None:
+    spec = importlib.util.spec_from_file_location("probe_facts", PROBE / "_auditor_probe" / "facts.py")
+    assert spec is not None and spec.loader is not None
+    facts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(facts)
+    # A rank's own number is its role, not its environment.
+    assert facts._EXACT - {"RANK", "LOCAL_RANK"} <= variables.NAMES
+
+
+PROGRAM = """
+import torch
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+torch.set_num_threads(1)
+model(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+"""
+
+
+def test_of_a_real_run(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(PROGRAM, encoding="utf-8")
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "tensors").mkdir()
+    settings = {
+        "trace": str(tmp_path / "trace"),
+        "tensors": str(tmp_path / "tensors"),
+        "project": str(tmp_path),
+        "run": 1,
+        "plan": None,
+        "steps": None,
+        "directory_order": False,
+        "audit_started_ns": 0,
+        "run_started_ns": 0,
+    }
+    (tmp_path / "probe.json").write_text(json.dumps(settings), encoding="utf-8")
+    secrets = {
+        name: f"{SECRET}-{name}"
+        for name in (
+            "AWS_SECRET_ACCESS_KEY",
+            "HF_TOKEN",
+            "TORCH_HUB_TOKEN",
+            "CUDA_API_KEY",
+            "MY_PASSWORD",
+            "DATABASE_URL",
+        )
+    }
+    environment = {
+        **os.environ,
+        **secrets,
+        "PYTHONPATH": str(PROBE),
+        "_AUDITOR_PROBE": str(tmp_path / "probe.json"),
+        "PYTHONHASHSEED": "5",
+        "OMP_NUM_THREADS": "2",
+    }
+    subprocess.run([sys.executable, str(tmp_path / "train.py")], env=environment, check=True, timeout=300)
+    (trace,) = (tmp_path / "trace").glob("*.jsonl")
+    lines, problem = parse_trace(trace.read_bytes())
+    assert problem is None
+    found = fingerprint.from_traces([build_trace(trace.name, "main", lines, None)], "here")
+    assert value(found, "interpreter", "version") == ".".join(map(str, sys.version_info[:3]))
+    assert value(found, "interpreter", "hash-seed") == "5"
+    assert value(found, "interpreter", "variable:OMP_NUM_THREADS") == "2"
+    assert value(found, "libraries", "torch:version") == str(torch.__version__)
+    assert value(found, "hardware", "threads") == 1
+    assert value(found, "hardware", "dispatch") == torch.backends.cpu.get_cpu_capability()
+    assert value(found, "libraries", "loaded:torch")
+    assert value(found, "os", "loaded:libc")
+    for text in (trace.read_text(encoding="utf-8"), msgspec.json.encode(found).decode()):
+        assert SECRET not in text
+    for layer, name, fact in every_fact(found):
+        assert fact != Unknown("the probe did not report it"), (layer, name)
+
+
+class StandIn:
+    """Stands in for pynvml, since no machine with a GPU was to be had: it says what the tests make it say."""
+
+    class NVMLError(Exception):
+        pass
+
+    class NVMLError_LibraryNotFound(NVMLError):
+        pass
+
+    class NVMLError_DriverNotLoaded(NVMLError):
+        pass
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.fails = fails
+        self.open = 0
+
+    def nvmlInit(self) -> None:
+        if isinstance(self.fails, self.NVMLError_LibraryNotFound):
+            raise self.fails
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open -= 1
+
+    def nvmlSystemGetDriverVersion(self) -> bytes:
+        return b"1.2.3"
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        if self.fails is not None:
+            raise self.fails
+        return index
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle: int) -> tuple[int, int]:
+        return 12, handle
+
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return f"device {handle}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> object:
+        class Memory:
+            total = 1000 + handle
+
+        return Memory
+
+
+def test_devices_as_the_driver_tells() -> None:
+    nvml = StandIn()
+    driver = gpu.read_driver(nvml)
+    assert isinstance(driver, gpu.Driver)
+    assert driver.version == "1.2.3"
+    assert driver.devices == (
+        gpu.Device(name="device 0", capability="sm_120", memory=1000),
+        gpu.Device(name="device 1", capability="sm_121", memory=1001),
+    )
+    assert gpu.of_driver(driver)["gpu:memory"] == Known(("1000", "1001"), "NVML")
+    assert nvml.open == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (StandIn.NVMLError_LibraryNotFound(), "no NVIDIA driver is on this machine"),
+        (StandIn.NVMLError_DriverNotLoaded(), "no NVIDIA driver is on this machine"),
+        (StandIn.NVMLError("not permitted"), "NVML refused: not permitted"),
+    ],
+)
+def test_a_driver_that_does_not_answer(error: Exception, reason: str) -> None:
+    nvml = StandIn(error)
+    assert gpu.read_driver(nvml) == Unknown(reason)
+    assert nvml.open == 0
