@@ -60,15 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = _application()(words, prog_name="auditor", standalone_mode=False)
-        sys.stdout.flush()
     except AuditorError as error:
         return problems.show(error)
     except typer.Abort:
         return problems.show(problems.interrupted())
     except KeyboardInterrupt:
         return problems.show(problems.interrupted())
-    except BrokenPipeError:
-        return problems.reader_gone()
     except _Malformed as error:
         return _malformed(error)
     except Exception as error:

@@ -59,10 +59,17 @@ def show(audit: Audit, evidence: str) -> None:
 
 
 def write(text: str) -> None:
-    """Print text on stdout; what its encoding cannot show is written as an escape."""
+    """Print text on stdout; what its encoding cannot show is written as an escape.
+
+    Where the reader has gone (``| head``) nothing is printed, and the exit code is what it would have been.
+    """
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit, which would fail again and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminal_width_of_a_file() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -38,13 +37,6 @@ def say(text: str) -> None:
 def interrupted() -> AuditorError:
     """Ctrl-C where there is nothing to resume."""
     return Inconclusive("interrupted", "interrupted", "start it again when you are ready")
-
-
-def reader_gone() -> int:
-    """Whoever read our output has closed it (``| head``): there is nobody left to tell."""
-    # The interpreter flushes stdout once more at exit, which would fail again and print.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return int(ExitCode.OK)
 
 
 def fault(error: Exception, *, debug: bool = False, directory: Path | None = None) -> int:
