@@ -43,6 +43,11 @@ def _begin_watching(session):
     session.watch()
 
 
+def _numpy(session, module):
+    if hasattr(module, "ndarray"):  # not somebody's own module of that name
+        _begin_watching(session)
+
+
 def _numpy_random(session, module):
     _begin_watching(session)
     session.streams.watch_numpy(module)
@@ -57,7 +62,7 @@ def _torch(session, module):
     session.torch_watch = TorchWatch(session, module)
 
 
-_HOOKS = {"numpy.random": _numpy_random, "torch": _torch}
+_HOOKS = {"numpy": _numpy, "numpy.random": _numpy_random, "torch": _torch}
 
 
 class _Finder:

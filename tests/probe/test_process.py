@@ -1,0 +1,282 @@
+"""The probe enters, watches and leaves without the program noticing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from auditor.records.trace import End, Entropy, Fault, Final, Generator, Hello, Init, Optimizer, Perturbed, Seed, Step, Streams
+from tests.probe.conftest import Watched
+
+Watch = Callable[..., Watched]
+
+TRAINING = """
+import sys, torch
+torch.manual_seed(1)
+model = torch.nn.Sequential(torch.nn.Linear(8, 64, bias=False), torch.nn.Tanh(), torch.nn.Linear(64, 64, bias=False))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(6):
+    loss = model(torch.randn(16, 8)).pow(2).mean()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+print(float(sum(p.detach().abs().sum() for p in model.parameters())).hex())
+"""
+
+
+def test_an_interpreter_without_torch_or_numpy_is_left_alone(watch: Watch) -> None:
+    source = (
+        "import sys, json, os, time, random, builtins\n"
+        "names = [type(f).__name__ for f in (time.time, os.listdir, os.urandom, open, random.seed, os._exit)]\n"
+        "print(json.dumps([sys.path[1:], names, sorted(m for m in sys.modules if 'auditor' in m)]))\n"
+    )
+    bare = json.loads(watch(source, probed=False).stdout)
+    seen = watch(source)
+    path, names, modules = json.loads(seen.stdout)
+    assert path == bare[0]
+    assert names == bare[1]
+    assert all(name.startswith("_auditor_probe") for name in modules)
+    (trace,) = seen.traces
+    assert isinstance(trace[0], Hello) and isinstance(trace[-1], End)
+    assert not seen.of(Fault)
+
+
+def test_the_chain_of_a_training_run_is_complete(watch: Watch) -> None:
+    seen = watch(TRAINING)
+    assert seen.returncode == 0, seen.stderr
+    assert not seen.of(Fault)
+    (optimizer,) = seen.of(Optimizer)
+    assert optimizer.names == ["0.weight", "2.weight"]
+    assert optimizer.kind == "SGD"
+    assert len(seen.of(Init)) == 1
+    steps = seen.of(Step)
+    assert [s.n for s in steps] == [1, 2, 3, 4, 5, 6]
+    for step in steps:
+        assert step.batch is not None and step.batch.sources == ["Sequential"]
+        assert step.loss is not None and step.loss.count == 1 and float.fromhex(step.loss.values[0]) > 0
+        assert step.gradients is not None and step.parameters is not None
+        assert set(step.streams) >= {"python", "torch"}
+        assert step.kept is not None
+    assert len({s.parameters for s in steps}) == 6
+    (final,) = seen.of(Final)
+    assert final.digest == steps[-1].parameters
+    assert seen.of(Streams)[0].drawn["torch"] is True
+    assert seen.of(End)[0].steps == 6
+
+
+def test_two_runs_agree_and_the_probe_changes_nothing(watch: Watch) -> None:
+    bare = watch(TRAINING, probed=False)
+    first = watch(TRAINING)
+    second = watch(TRAINING, run=2)
+    assert bare.stdout == first.stdout == second.stdout
+    links = [[(s.n, s.batch, s.loss, s.gradients, s.parameters, s.streams["torch"]) for s in r.of(Step)] for r in (first, second)]
+    assert links[0] == links[1]
+
+
+def test_digests_that_arrive_later_are_the_same(watch: Watch) -> None:
+    """The path that accelerators take, driven on the CPU: every digest is a tensor that is fetched afterwards."""
+    at_once = watch(TRAINING)
+    later = watch(
+        TRAINING.replace(
+            "torch.manual_seed(1)",
+            "import _auditor_probe.tensors as t, _auditor_probe.digest as d\n"
+            "t.Reader.digest = lambda self, x, direct=False: d.on_device(x.detach().contiguous(), torch)\n"
+            "torch.manual_seed(1)",
+        ),
+        run=2,
+    )
+    assert not later.of(Fault)
+    big = [s for s in later.of(Step)]
+    assert [s.n for s in big] == [s.n for s in at_once.of(Step)]
+    assert later.stdout == at_once.stdout
+    # The second matrix is large enough for the same arithmetic on both paths: its part must agree.
+    width = at_once.of(Optimizer)[0].width
+    for one, two in zip(at_once.of(Step), big, strict=True):
+        assert one.parameters_parts[width:] == two.parameters_parts[width:]
+        assert two.parameters is not None
+
+
+def test_a_plan_is_followed(watch: Watch, tmp_path: object) -> None:
+    import pathlib
+
+    plan = pathlib.Path(str(tmp_path)) / "plan.json"
+    plan.write_text(json.dumps({"labels": {"program.py": [2, 5]}}))
+    seen = watch(TRAINING, plan=str(plan))
+    assert [s.n for s in seen.of(Step)] == [2, 5]
+    assert len(seen.of(Init)) == 1
+    assert seen.of(End)[0].steps == 6
+
+
+def test_a_run_can_be_stopped_after_a_number_of_steps(watch: Watch) -> None:
+    seen = watch(TRAINING, steps=3)
+    assert seen.returncode == 0
+    assert seen.stdout == ""
+    (end,) = seen.of(End)
+    assert (end.why, end.steps) == ("steps", 3)
+    assert len(seen.of(Final)) == 1
+
+
+def test_the_users_sitecustomize_runs_and_its_error_is_its_own(watch: Watch, tmp_path: object) -> None:
+    import pathlib
+
+    own = pathlib.Path(str(tmp_path)) / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("import builtins\nbuiltins.MARK = 'theirs'\n")
+    source = "import sys, sitecustomize\nprint(MARK, sitecustomize.__file__)\n"
+    seen = watch(source, env={"PYTHONPATH": str(own)})
+    assert seen.stdout.split() == ["theirs", str(own / "sitecustomize.py")]
+    (own / "sitecustomize.py").write_text("raise ValueError('theirs')\n")
+    broken = watch("print('on')\n", env={"PYTHONPATH": str(own)}, run=2)
+    bare = watch("print('on')\n", env={"PYTHONPATH": str(own)}, probed=False)
+    assert broken.stdout == bare.stdout == "on\n"
+    assert broken.stderr == bare.stderr
+    assert len(broken.traces) == 1
+
+
+def test_stand_ins_are_called_like_the_functions_they_stand_for(watch: Watch) -> None:
+    source = """
+import copy, inspect, io, os, pickle, random, time, builtins
+import numpy.random
+class Holder:
+    clock = time.time
+    listing = os.listdir
+    opener = open
+holder = Holder()
+assert isinstance(holder.clock(), float)
+assert holder.listing('.') == os.listdir('.')
+assert holder.opener('program.py').read(1)
+assert pickle.loads(pickle.dumps(time.time)) is time.time
+assert pickle.loads(pickle.dumps(os.urandom)) is os.urandom
+assert pickle.loads(pickle.dumps(numpy.random.default_rng)) is numpy.random.default_rng
+assert copy.deepcopy(os.listdir) is os.listdir
+with os.scandir('.') as entries:
+    assert [e.name for e in entries] == ['program.py']
+assert list(os.walk('.'))
+random.seed(5); first = random.random(); random.seed(5); assert random.random() == first
+print(repr(time.time))
+"""
+    seen = watch(source)
+    assert seen.returncode == 0, seen.stderr
+    assert seen.stdout == "<built-in function time>\n"
+    assert not seen.of(Fault)
+
+
+def test_seeds_generators_and_entropy_are_recorded_with_their_lines(watch: Watch) -> None:
+    source = """import os, random, time
+import numpy as np
+random.seed(3)
+np.random.seed(4)
+a = np.random.default_rng(5)
+b = np.random.default_rng()
+time.time()
+os.urandom(4)
+os.listdir('/')
+np.random.rand()
+"""
+    seen = watch(source)
+    assert seen.returncode == 0, seen.stderr
+    assert [(s.stream, s.value, s.place.line) for s in seen.of(Seed)] == [("python", "3", 3), ("numpy", "4", 4)]
+    assert [(g.seeded, g.source, g.place.line) for g in seen.of(Generator)] == [(True, "int", 5), (False, "entropy", 6)]
+    kinds = {(e.kind, e.place.line) for e in seen.of(Entropy)}
+    assert kinds == {("numpy-entropy", 6), ("clock", 7), ("urandom", 8), ("listing", 9)}
+    drawn = seen.of(Streams)[0].drawn
+    assert drawn["python"] is False and drawn["numpy"] is True
+
+
+def test_watching_draws_nothing(watch: Watch) -> None:
+    source = """
+import random, numpy as np, torch
+random.seed(1); np.random.seed(1); torch.manual_seed(1); rng = np.random.default_rng(1)
+m = torch.nn.Linear(2, 2); o = torch.optim.Adam(m.parameters())
+for _ in range(3):
+    m(torch.randn(2, 2)).sum().backward(); o.step()
+print(random.random(), np.random.rand(), float(torch.rand(())), rng.random())
+"""
+    assert watch(source).stdout == watch(source, probed=False).stdout != ""
+
+
+def test_the_order_of_listings_is_varied_for_the_users_own_code_only(watch: Watch) -> None:
+    source = """
+import glob, json, os, pathlib
+import numpy.random
+for name in 'abcd':
+    open('x' + name, 'w').close()
+print(json.dumps([
+    [n for n in os.listdir('.') if n[0] == 'x'], [e.name for e in os.scandir('.') if e.name[0] == 'x'],
+    glob.glob('x*'), [p.name for p in pathlib.Path('.').iterdir() if p.name[0] == 'x'], sorted(os.listdir('.')),
+]))
+"""
+    plain = json.loads(watch(source).stdout)
+    varied_run = watch(source, run=2, directory_order=True)
+    varied = json.loads(varied_run.stdout)
+    for before, after in zip(plain[:4], varied[:4], strict=True):
+        assert after == before[::-1]
+    assert plain[4] == varied[4]
+    assert [p.factor for p in varied_run.of(Perturbed)] == ["directory-order"]
+
+
+@pytest.mark.parametrize("way", ["os._exit(3)", "sys.exit(3)", "os.closerange(3, 1500); sys.exit(3)"])
+def test_the_trace_is_closed_however_the_program_ends(watch: Watch, way: str) -> None:
+    seen = watch(f"import os, sys, torch\n{way}\n")
+    assert seen.returncode == 3
+    assert len(seen.of(End)) == 1
+
+
+def test_descriptors_that_the_program_reuses_are_not_written_to(watch: Watch) -> None:
+    source = """
+import os, torch
+os.closerange(3, 1500)
+mine = os.open('mine', os.O_RDWR | os.O_CREAT)
+for number in range(3, 760):
+    if number != mine:
+        os.dup2(mine, number)
+m = torch.nn.Linear(2, 2); o = torch.optim.SGD(m.parameters(), lr=0.1)
+m(torch.ones(2, 2)).sum().backward(); o.step()
+assert os.path.getsize('mine') == 0
+"""
+    seen = watch(source)
+    assert seen.returncode == 0, seen.stderr
+    assert len(seen.of(Step)) == 1
+
+
+def test_forked_children_leave_traces_of_their_own(watch: Watch) -> None:
+    source = """
+import os, torch
+m = torch.nn.Linear(2, 2); o = torch.optim.SGD(m.parameters(), lr=0.1)
+m(torch.ones(2, 2)).sum().backward(); o.step()
+if os.fork() == 0:
+    for _ in range(2):
+        m(torch.ones(2, 2)).sum().backward(); o.step()
+    os._exit(0)
+os.wait()
+"""
+    seen = watch(source)
+    assert len(seen.traces) == 2
+    parent, child = (t[0] for t in seen.traces)
+    assert isinstance(parent, Hello) and isinstance(child, Hello)
+    assert (child.kind, child.child, child.ppid) == ("fork", 1, parent.pid)
+    assert len(seen.of(Step, 0)) == 1 and len(seen.of(Step, 1)) == 2
+    assert len(seen.of(End, 1)) == 1
+
+
+def test_stale_files_are_noticed(watch: Watch, tmp_path: object) -> None:
+    import os
+    import pathlib
+
+    from auditor.records.trace import StaleRead
+
+    for name, seconds in (("before", 50), ("between", 150), ("during", 250)):
+        path = pathlib.Path(str(tmp_path)) / name
+        path.write_text("x")
+        os.utime(path, (seconds, seconds))
+    source = f"import numpy.random\nfor n in ('before', 'between', 'during'):\n    open({str(tmp_path)!r} + '/' + n).read()\n"
+    seen = watch(source, audit_started_ns=100 * 10**9, run_started_ns=200 * 10**9)
+    assert [pathlib.Path(s.path).name for s in seen.of(StaleRead)] == ["between"]
+
+
+def test_an_unwritable_trace_never_stops_the_program(watch: Watch) -> None:
+    seen = watch(TRAINING, trace="/nonexistent/directory")
+    bare = watch(TRAINING, probed=False)
+    assert seen.returncode == 0
+    assert seen.stdout == bare.stdout
+    assert seen.traces == ()
