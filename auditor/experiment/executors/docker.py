@@ -200,18 +200,22 @@ class DockerExecutor:
         while True:
             spent = time.monotonic() - began
             left = TICK if timeout is None else min(TICK, max(0.0, timeout - spent))
-            if output.ended.wait(left):
-                tick()
-                return "ended"
+            silent = output.ended.wait(left)
+            if output.problem is not None:
+                return "stopped"
+            looks += 1
+            # Output that ends is a sign, no more: a program may close it and go on.
+            if silent or looks % _CHECK_EVERY == 0:
+                container.reload()
+                if container.status in ("exited", "dead"):
+                    tick()
+                    return "ended"
+                if silent:
+                    time.sleep(min(left, TICK))
             if tick():
                 return "stopped"
             if timeout is not None and time.monotonic() - began >= timeout:
                 return "timeout"
-            looks += 1
-            if looks % _CHECK_EVERY == 0:
-                container.reload()
-                if container.status in ("exited", "dead"):
-                    return "ended"
 
     def _remove_stale(self) -> None:
         for container in self._client.containers.list(all=True, filters={"label": f"{_LABEL}={self._audit}"}):
