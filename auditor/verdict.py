@@ -36,7 +36,7 @@ def judge(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings)
         "bit-exact": bit_exact,
         "seed-stable": _seed_stable(comparison, runs, settings, bit_exact),
         "distribution-stable": LevelVerdict(
-            "not-tested", "It needs runs with fresh seeds, and all runs of this audit had the same seed."
+            "not-tested", "It needs runs with fresh seeds; those of this audit repeat one."
         ),
     }
     level = next((name for name in LEVELS if levels[name].verdict == "reached"), None)  # type: ignore[index]  # by name
@@ -207,9 +207,9 @@ def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Sett
         f" up to step {settings.steps}, where the runs were stopped on purpose" if settings.steps is not None else ""
     )
     how = "" if comparison.handshake else " The probe did not enter the program: this rests on what it wrote alone."
-    return LevelVerdict(
-        "reached", f"All {len(runs)} runs agree in every bit of {_evidence(compared)}{extent}.{how}", measured
-    )
+    who = "Both" if len(runs) == 2 else f"All {len(runs)}"
+    reason = f"{who} runs agree in every bit of {_evidence(compared)}{extent}.{how}"
+    return LevelVerdict("reached", reason, measured)
 
 
 def _differing(comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from auditor.compare import metrics as metric_values
-from auditor.compare.artefacts import FileComparison, Pair, align, compare_file
+from auditor.compare.artefacts import IGNORED, FileComparison, Pair, align, compare_file
 from auditor.compare.metrics import ResultFile
 from auditor.compare.results import Results
 from auditor.compare.traces import (
@@ -172,7 +172,7 @@ def _artefacts(
     for index, comparisons in enumerate(files, 1):
         for _, one in comparisons:
             artefact = one.artefact
-            if one.numbers is not None:
+            if one.numbers is not None and artefact.detail != IGNORED:
                 artefact = _judged(artefact, one.numbers, by_file.get(artefact.path, []), covered)
             if len(files) > 1 and artefact.outcome != "identical" and artefact.detail:
                 artefact = msgspec.structs.replace(artefact, detail=f"run {numbers[index]}: {artefact.detail}")

@@ -28,6 +28,7 @@ _MODEL_WORDS = frozenset(
 )
 _COLUMN_SUFFIXES = frozenset({".txt", ".dat", ".out", ""})
 _SNIFFED = 1 << 25
+IGNORED = "ignored by the user"
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,10 @@ def _file(evidence: RunEvidence, artefact: Artefact) -> Path:
     return path
 
 
+def _hashed_only(evidence: RunEvidence, artefact: Artefact) -> bool:
+    return any(entry.startswith(f"{artefact.path}: ") for entry in evidence.run.unsaved)
+
+
 def compare_file(first: RunEvidence, other: RunEvidence, pair: Pair, settings: Settings) -> FileComparison:
     """Compare one file of two runs by what it holds."""
     runs = (first.run.number, other.run.number)
@@ -163,26 +168,36 @@ def compare_file(first: RunEvidence, other: RunEvidence, pair: Pair, settings: S
     ignored = names.matches(settings.ignore, pair.path) and not decided
     if pair.first is None or pair.second is None:
         return _alone(first, other, pair, ignored, decided)
+    equal = (pair.first.sha256, pair.first.size) == (pair.second.sha256, pair.second.size)
+    if _hashed_only(first, pair.first) or _hashed_only(other, pair.second):
+        if equal or ignored:
+            outcome = "identical" if equal else "volatile"
+            return FileComparison(ArtefactDifference(pair.path, "opaque", outcome, "only its hash was kept"))
+        return _undecided(pair, "opaque", "its hash differs, and nothing but the hash was kept", metric=True)
     try:
         one, two = _file(first, pair.first), _file(other, pair.second)
     except Unreadable as error:
         artefact = ArtefactDifference(pair.path, "log", "undecided", f"{error}")
         return FileComparison(artefact, gap=f"{pair.path}: {error}", metric_gap=True)
-    equal = (pair.first.sha256, pair.first.size) == (pair.second.sha256, pair.second.size)
     kind = kind_of(pair.path, one)
     if ignored:
-        artefact = ArtefactDifference(pair.path, kind, "identical" if equal else "volatile", "ignored by the user")
-        return FileComparison(artefact)
+        artefact = ArtefactDifference(pair.path, kind, "identical" if equal else "volatile", IGNORED)
+        if kind != "numbers":
+            return FileComparison(artefact)
+        # A metric may be declared in it all the same.
+        return FileComparison(artefact, _numbers(pair, one, two, equal, runs, False).numbers)
     match kind:
         case "numbers":
             return _numbers(pair, one, two, equal, runs, decided)
         case "tensors":
             return _tensors(pair, one, two, equal, settings, decided)
     if equal:
-        return FileComparison(ArtefactDifference(pair.path, kind, "identical", ""))
+        return FileComparison(
+            ArtefactDifference(pair.path, "opaque" if decided else kind, "identical", "", int(decided))
+        )
     if decided:
         detail = "its bytes differ, and the user said that they decide"
-        return FileComparison(ArtefactDifference(pair.path, kind, "differs", detail), quantity="its bytes")
+        return FileComparison(ArtefactDifference(pair.path, "opaque", "differs", detail, 1), quantity="its bytes")
     if kind == "opaque":
         return _undecided(pair, kind, "its bytes differ, and its format cannot be read")
     return FileComparison(ArtefactDifference(pair.path, kind, "volatile", "a log, or of no format that holds results"))
@@ -203,7 +218,7 @@ def _alone(first: RunEvidence, other: RunEvidence, pair: Pair, ignored: bool, de
         kind = kind_of(present.path, _file(evidence, present))
     except Unreadable:
         kind = "log"
-    artefact = ArtefactDifference(present.path, kind, "missing", detail + (", ignored by the user" if ignored else ""))
+    artefact = ArtefactDifference(present.path, kind, "missing", detail + (f", {IGNORED}" if ignored else ""))
     if ignored or (kind == "log" and not decided):
         return FileComparison(artefact)
     return FileComparison(artefact, gap=f"{present.path}: {detail}", metric_gap=kind == "numbers")
@@ -240,7 +255,7 @@ def _tensors(pair: Pair, one: Path, two: Path, equal: bool, settings: Settings, 
         if names.matches(settings.decide, full, name):
             return ""
         if names.matches(settings.ignore, full, name):
-            return "ignored by the user"
+            return IGNORED
         return names.volatile_reason(name)
 
     if equal:
@@ -271,6 +286,8 @@ def _tensors(pair: Pair, one: Path, two: Path, equal: bool, settings: Settings, 
         )
         if pair.guess:
             return _undecided(pair, "tensors", "it may not be the same file in both runs: its name varies; " + said[0])
+    elif found.opaque:
+        return _undecided(pair, "tensors", f"{found.opaque[0]} in it differs, and what it means cannot be read")
     outcome = "differs" if found.first else "volatile" if found.volatile or found.words else "identical"
     artefact = ArtefactDifference(
         pair.path, "tensors", outcome, "; ".join(said), found.tensors, found.max_abs_difference if found.first else None

@@ -46,6 +46,8 @@ TENSOR_SUFFIXES = frozenset(
 _MEMBER_SUFFIXES = frozenset([".pt", ".pth", ".ckpt", ".pkl", ".npy", ".npz", ".safetensors", ".bin"])
 _MAX_UNPACKED = 1 << 30
 _MAX_MEMBERS = 100_000
+_OPAQUE_BYTES = 64
+_LONG_TEXT = 1000  # boosting libraries pickle a model as its text
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
     "FloatStorage": "float32",
@@ -494,7 +496,7 @@ def _safetensors(view: memoryview) -> Checkpoint:
 
 
 def is_result(name: str) -> bool:
-    """Whether a tensor by its name is a result: the saved state of a random stream is not, and is no evidence of one."""
+    """Whether a tensor by its name is a result: a random stream's saved state is not, nor is it evidence."""
     found = words(name)
     return "rng" not in found and not ("random" in found and "state" in found)
 
@@ -505,7 +507,8 @@ class Verdict:
 
     ``tensors`` counts the tensors compared, ``first`` names the first thing that decides and differs (empty: none),
     ``max_abs_difference`` is the largest |Δ| of all (None: none is a number), ``differing`` how many differ,
-    ``volatile`` which plain values differ and decide nothing, ``words`` how many texts differ.
+    ``volatile`` which plain values differ and decide nothing, ``words`` how many texts differ, ``opaque`` names byte
+    strings and long texts that differ: they may be a whole model.
     """
 
     tensors: int
@@ -515,6 +518,11 @@ class Verdict:
     max_abs_difference: float | None = None
     volatile: tuple[str, ...] = ()
     words: int = 0
+    opaque: tuple[str, ...] = ()
+
+
+def _is_opaque(value: Value) -> bool:
+    return isinstance(value, (bytes, str)) and len(value) >= (_OPAQUE_BYTES if isinstance(value, bytes) else _LONG_TEXT)
 
 
 def _same(one: Value, two: Value) -> bool:
@@ -549,6 +557,7 @@ def _compare(
     largest: float | None = None
     numeric = True
     unimportant: list[str] = []
+    opaque: list[str] = []
 
     def differs(name: str, why: str, delta: float | None) -> None:
         nonlocal named, reason, differing, largest, numeric
@@ -581,6 +590,8 @@ def _compare(
         a, b = one.values.get(name), two.values.get(name)
         if not isinstance(a, (int, float, complex)) and not isinstance(b, (int, float, complex)):
             texts += 1
+            if (_is_opaque(a) or _is_opaque(b)) and not ignored(name):
+                opaque.append(name)
         elif why := volatile(name):
             unimportant.append(f"{name}: {why}")
         elif isinstance(a, (int, float)) and isinstance(b, (int, float)):
@@ -597,6 +608,7 @@ def _compare(
         max_abs_difference=largest,
         volatile=tuple(unimportant),
         words=texts,
+        opaque=tuple(opaque),
     )
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from auditor.compare.tensors import Unreadable
 
-MAX_OPERATIONS = 4_000_000
-MAX_LEAVES = 2_000_000
+MAX_OPERATIONS = 3_000_000
+MAX_LEAVES = 1_000_000
 _MAX_LINE = 1 << 20
-_MAX_PATHS = 1 << 28  # characters in all paths together
+_MAX_PATHS = 1 << 26  # characters in all paths together
 
 
 class Reader:
@@ -473,7 +473,7 @@ def _children(value: Any) -> list[tuple[str, Any]]:
 
 
 def leaves(root: Any) -> Iterator[tuple[str, Leaf]]:
-    """Yield every plain value under ``root`` with its dotted path, each container once, in the file's order.
+    """Yield every plain value under ``root`` with its dotted path, each container and tensor once, in the file's order.
 
     Raises Unreadable for more than MAX_LEAVES values.
     """
@@ -488,13 +488,15 @@ def leaves(root: Any) -> Iterator[tuple[str, Leaf]]:
             raise Unreadable(f"more than {MAX_LEAVES} values")
         if len(path) > 20_000 or length > _MAX_PATHS:
             raise Unreadable("values nested too deeply")
-        container = isinstance(value, (list, tuple, Mapping, Unordered, Instance))
-        if container or (isinstance(value, Array) and isinstance(value.data, list)):
+        if isinstance(value, (list, tuple, Mapping, Unordered, Instance, Array, StoredTensor)):
             if id(value) in seen:
                 if value != ():
                     yield path, f"the same as {seen[id(value)] or 'the whole'}"
                 continue
             seen[id(value)] = path
+            if isinstance(value, StoredTensor) or (isinstance(value, Array) and not isinstance(value.data, list)):
+                yield path, value
+                continue
             if isinstance(value, Instance) and isinstance(value.callee, Global):
                 yield f"{path}.__class__".lstrip("."), str(value.callee)
             found = _children(value)

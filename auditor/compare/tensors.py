@@ -98,7 +98,8 @@ def _values(raw: NDArray[Any], dtype: str) -> NDArray[Any] | None:
     if dtype in _RAW:
         return None
     if raw.dtype.kind in "biuf":
-        return raw.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            return raw.astype(np.float64)
     if raw.dtype.kind == "c":
         return raw.astype(np.complex128)
     return None
