@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tarfile
-import threading
-from pathlib import Path
 
-import msgspec
 import pytest
 
 from auditor.config import make_request
@@ -41,14 +37,16 @@ def client():
 @pytest.fixture(scope="session")
 def python_image(client):
     """Some local image that has a python3: no test may ask a registry."""
+    from docker.errors import DockerException
+
     for image in sorted(client.images.list(), key=lambda i: i.attrs["Size"]):
         for tag in image.tags:
             try:
                 client.containers.run(
                     tag, ["-c", "import json"], entrypoint="python3", remove=True, network_mode="none"
                 )
-            except Exception:  # noqa: BLE001  whatever is wrong with that image, it is not the one we need
-                continue
+            except DockerException:
+                continue  # whatever is wrong with that image, it is not the one we need
             return tag
     pytest.skip("the engine holds no image with a python3")
 
