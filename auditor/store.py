@@ -264,6 +264,7 @@ class Store:
                     missing.append(f"trace {name}: {problem or 'it holds no handshake'}")
         else:
             missing.append("the directory of traces")
+        missing.extend(f"tensors {e.name}: it is not a regular file" for e in _odd_entries(paths.tensors))
         for path, name in ((paths.stdout, "stdout"), (paths.stderr, "stderr")):
             if not _is_regular(path):
                 missing.append(f"{name}: there is no such file")
@@ -744,6 +745,11 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def _odd_entries(path: Path) -> list[os.DirEntry[str]]:
+    entries = [e for e in _listing(path) if not e.is_file(follow_symlinks=False)]
+    return sorted(entries, key=lambda e: e.name)
 
 
 def _listing(path: Path) -> list[os.DirEntry[str]]:

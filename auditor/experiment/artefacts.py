@@ -29,18 +29,24 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def is_byproduct(name: str) -> bool:
-    """Whether ``name`` (of one file or directory) is a cache of compiled Python, which no program writes on purpose."""
-    return name == "__pycache__" or name.endswith(".pyc")
+    """Whether ``name`` (of one file or directory) is written by tools in passing, and never holds a result.
+
+    That is compiled Python, and git's own directory, whose index changes when a program merely asks for its revision.
+    """
+    return name in ("__pycache__", ".git") or name.endswith(".pyc")
 
 
-def save(changes: Iterable[Change], target: Path, limit: int = LIMIT) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
+def save(
+    changes: Iterable[Change], target: Path, limit: int | None = None
+) -> tuple[tuple[Artefact, ...], tuple[str, ...]]:
     """Bring files under ``target``: the artefacts by name, and what could not be kept, each as ``name: why``.
 
+    ``limit`` is the number of bytes to keep (None: ``LIMIT``); what is larger is hashed where it lies.
     Links, devices, pipes and sockets are named, never followed. Raises AuditorError ``disk-full``.
     """
     artefacts: list[Artefact] = []
     unsaved: list[str] = []
-    total = 0
+    total, limit = 0, LIMIT if limit is None else limit
     for change in sorted(changes, key=lambda c: c.name):
         shown = os.fsencode(change.name).decode("utf-8", "backslashreplace")
         try:

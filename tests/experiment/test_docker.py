@@ -254,6 +254,27 @@ def test_output_that_cannot_be_kept_is_a_full_disk(image, bench, tmp_path):
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_graphics_cards_are_passed_where_there_are_any(image, bench, monkeypatch, tmp_path, present):
+    """What the engine is asked for; whether it can give it is known only where there is a card."""
+    from auditor.experiment.executors import Launch, docker
+
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(docker, "_GPU", (tmp_path / "nvidia0",) if present else (tmp_path / "none",))
+    executor = docker.DockerExecutor(bench.prepare(("true",), image=image), bench.store)
+    try:
+        executor._engine = {"Runtimes": {"runc": {}, "nvidia": {}}, "SecurityOptions": ["name=rootless"]}
+        launch = Launch(1, ("true",), {}, {}, None, bench.store.paths(1), None, ())
+        options = executor._options(launch, {}, [])
+    finally:
+        executor.close()
+    assert options["user"] == "0:0"
+    if present:
+        assert [(r["Count"], r["Capabilities"]) for r in options["device_requests"]] == [(-1, [["gpu"]])]
+    else:
+        assert "device_requests" not in options
+
+
 class TestWithoutAnEngine:
     """What can be told of without one."""
 

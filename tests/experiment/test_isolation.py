@@ -90,6 +90,8 @@ os.unlink("gone.txt")
 shutil.rmtree("whole")
 os.mkdir("whole")
 open("whole/b.txt", "w").write("b")
+os.makedirs(".git")
+open(".git/index", "w").write("times and inodes")
 os.makedirs("pkg/__pycache__")
 open("pkg/__pycache__/m.pyc", "w").write("code")
 open("empty", "w").close()
@@ -163,7 +165,7 @@ os.mkdir("shut"); open("shut/in", "w").write("1"); os.chmod("shut", 0)
 
 
 def test_more_than_the_limit_is_hashed_only(bench, isolation, monkeypatch):
-    monkeypatch.setattr("auditor.experiment.artefacts.save.__defaults__", (10,))
+    monkeypatch.setattr("auditor.experiment.artefacts.LIMIT", 10)
     bench.python("open('a', 'w').write('1' * 8); open('b', 'w').write('2' * 8)", isolation=isolation)
     evidence = bench.store.evidence(1)
     assert [a.path for a in evidence.run.artefacts] == ["a", "b"]

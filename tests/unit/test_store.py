@@ -251,6 +251,12 @@ def test_artefacts_too_large_to_keep_are_no_damage(store: Store) -> None:
     assert evidence.missing == ()
 
 
+def test_values_that_are_a_link_are_named(store: Store) -> None:
+    root = sealed(store)
+    (root / "tensors" / "10-5.bin").symlink_to("/etc/passwd")
+    assert store.evidence(1).missing == ("tensors 10-5.bin: it is not a regular file",)
+
+
 def test_lost_files_are_named(store: Store) -> None:
     root = sealed(store)
     remove_tree(root / "trace")

@@ -30,6 +30,7 @@ from auditor.store import Store, disk_full, remove_tree, writing
 INSIDE = "/auditor"
 """Where the probe and what it writes are found inside a container."""
 
+_GPU = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _HOSTNAME = "auditor"
 _LABEL = "auditor.audit"
 _STOP_GRACE = 5
@@ -62,7 +63,6 @@ class DockerExecutor:
         self._network = request.network
         self._audit = f"{store.id} {store.path}"
         self._engine: Mapping[str, Any] = self._client.info()
-        self._gpu = "nvidia" in (self._engine.get("Runtimes") or {})
         self._project = Path(store.header.project)
         self._hidden = hidden(self._project, store.path)
         self._remove_stale()
@@ -101,7 +101,7 @@ class DockerExecutor:
         try:
             started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             with _engine_errors():
-                container = self._start(launch, environment, mounts)
+                container = self._client.containers.create(**self._options(launch, environment, mounts))
                 try:
                     ending, seconds = self._follow(container, launch, tick)
                 finally:
@@ -142,12 +142,12 @@ class DockerExecutor:
 
     def _user(self) -> str:
         # In a rootless engine the container's root is the caller.
-        if any("name=rootless" in option for option in self._engine.get("SecurityOptions") or ()):
-            return "0:0"
-        return f"{os.getuid()}:{os.getgid()}"
+        return "0:0" if self._secured_by("rootless") else f"{os.getuid()}:{os.getgid()}"
 
-    def _start(self, launch: Launch, environment: Mapping[str, str], mounts: list[Mount]) -> Any:
-        remapped = any("name=userns" in option for option in self._engine.get("SecurityOptions") or ())
+    def _secured_by(self, name: str) -> bool:
+        return any(f"name={name}" in option for option in self._engine.get("SecurityOptions") or ())
+
+    def _options(self, launch: Launch, environment: Mapping[str, str], mounts: list[Mount]) -> dict[str, Any]:
         options: dict[str, Any] = {
             "image": self.image.id if self.image is not None else "",
             "command": list(launch.command),
@@ -165,13 +165,13 @@ class DockerExecutor:
             # As /dev/shm is on a bare machine: DataLoader workers pass their batches through it.
             "shm_size": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2,
             "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m", "max-file": "1"}),
-            "userns_mode": "host" if remapped else None,
+            "userns_mode": "host" if self._secured_by("userns") else None,
         }
         if not self._network:
             options["network_mode"] = "none"
-        if self._gpu:
+        if "nvidia" in (self._engine.get("Runtimes") or {}) and any(path.exists() for path in _GPU):
             options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
-        return self._client.containers.create(**options)
+        return options
 
     def _follow(self, container: Any, launch: Launch, tick: Tick) -> tuple[Ending, float]:
         output = _Output(container, launch.paths.stdout, launch.paths.stderr)
