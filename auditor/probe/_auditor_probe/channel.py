@@ -161,6 +161,17 @@ class Places:
             frame = frame.f_back
         return None, (self.place(caller) if caller is not None else None)
 
+    def at_library_import(self, frame):
+        """Whether a library runs this while it is being imported, rather than because user code called it."""
+        while frame is not None:
+            filename = frame.f_code.co_filename
+            if filename.startswith("<frozen importlib"):
+                return True
+            if self.kind(filename) == "user":
+                return False
+            frame = frame.f_back
+        return False
+
     def reached_from_user(self, frame, depth=8):
         """Whether the first frame outside the standard library and the probe is the user's own code."""
         while frame is not None and depth:

@@ -1,10 +1,7 @@
-"""Reads of the outside world by the user's own lines: the clock, the system's entropy, directory listings, stale files."""
+"""Reads of the outside world by the user's own lines: the clock, the system's entropy, directory listings."""
 
-import builtins
-import io
 import os
 import random
-import stat
 import sys
 import time
 
@@ -13,26 +10,18 @@ from .callables import stand_in
 
 _getframe = sys._getframe
 MAXIMUM_RECORDS = 200
-# Reads of these say nothing about an earlier run: the system's own, and caches that hold derived data.
-_UNREMARKABLE = ("/proc/", "/sys/", "/dev/", "/etc/", "/run/", "/usr/", "/lib", "/var/lib/", "/opt/")
 
 
 class Entropy:
     """Records the first read of each kind by each user line; varies the order of listings where asked to."""
 
-    def __init__(self, session, directory_order, audit_started, run_started):
+    def __init__(self, session, directory_order):
         self._session = session
         self._vary = directory_order
-        self._audit_started = audit_started
-        self._run_started = run_started
         self._seen = set()
         self._codes = {}
         self._varied = False
-        caches = [os.environ.get("XDG_CACHE_HOME"), os.environ.get("HF_HOME"), os.environ.get("MPLCONFIGDIR")]
-        home = os.path.expanduser("~")
-        caches += [os.path.join(home, ".cache"), os.path.join(home, ".config")]
-        prefixes = [c for c in caches if c] + [sys.prefix, sys.base_prefix]
-        self._unremarkable = _UNREMARKABLE + tuple(os.path.join(p, "") for p in prefixes)
+        self.muted = 0  # more than 0 while NumPy draws a seed: that read is told as NumPy's
 
     def note(self, kind, frame, order=None, names=None):
         """Records one read, once for each user line."""
@@ -65,10 +54,6 @@ class Entropy:
         for name in ("listdir", "scandir"):
             if accessor is not None and hasattr(accessor, name):
                 setattr(accessor, name, getattr(os, name))
-        if self._audit_started:
-            original = stand_in(builtins, "open", self._make_open)
-            if original is io.open:
-                io.open = builtins.open
 
     def _make_clock(self, original):
         codes = self._codes
@@ -86,6 +71,8 @@ class Entropy:
 
     def _make_urandom(self, original):
         def urandom(size):
+            if self.muted:
+                return original(size)
             frame = _getframe(2)
             kind = "uuid" if frame.f_code.co_filename.endswith("uuid.py") else "urandom"
             self._session.guard("urandom", self.note, kind, frame)
@@ -130,32 +117,6 @@ class Entropy:
             return _Scan(self, iterator, frame)
 
         return scandir
-
-    def _make_open(self, original):
-        def open_(*args, **kwargs):
-            opened = original(*args, **kwargs)
-            mode = args[1] if len(args) > 1 else kwargs.get("mode", "r")
-            if "r" in mode or "+" in mode:
-                self._session.guard("open", self._opened, opened, args[0] if args else None, _getframe(2))
-            return opened
-
-        return open_
-
-    def _opened(self, opened, path, frame):
-        if not isinstance(path, (str, os.PathLike)):
-            return
-        status = os.fstat(opened.fileno())
-        if not self._audit_started <= status.st_mtime_ns < self._run_started or not stat.S_ISREG(status.st_mode):
-            return
-        name = os.path.realpath(os.fspath(path))
-        if name.startswith(self._unremarkable) or name.endswith(".pyc"):
-            return
-        key = ("stale", name)
-        if key not in self._seen and len(self._seen) < MAXIMUM_RECORDS:
-            self._seen.add(key)
-            place, _caller = self._session.places.find(frame)
-            self._session.send("stale-read", {"path": name, "place": place, "step": self._session.step})
-
 
 class _Scan:
     """An ``os.scandir`` iterator whose order is recorded and, where asked for, varied."""

@@ -7,6 +7,7 @@ import time
 
 from . import facts
 from .channel import Channel, Places
+from .stale import StaleReads
 
 _perf = time.perf_counter_ns
 _exit = os._exit
@@ -42,6 +43,8 @@ class Session:
             self.entropy = None
             self.torch_watch = None
             self._planned = _read_plan(config.get("plan"), self.label)
+            if config.get("audit_started_ns"):
+                StaleReads(self, config["audit_started_ns"], config.get("run_started_ns") or 0).watch()
 
     # -- guard ------------------------------------------------------------------------------------------------
 
@@ -97,11 +100,8 @@ class Session:
         from .entropy import Entropy
         from .streams import Streams
 
-        config = self.config
         self.streams = Streams(self)
-        self.entropy = Entropy(
-            self, config.get("directory_order"), config.get("audit_started_ns"), config.get("run_started_ns") or 0
-        )
+        self.entropy = Entropy(self, self.config.get("directory_order"))
         self.streams.watch_python()
         self.entropy.watch()
         self.describe()

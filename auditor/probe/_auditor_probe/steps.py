@@ -382,6 +382,7 @@ class TorchWatch:
         """Sends the names and the initial values of what is about to be moved for the first time."""
         if len(tensors) == moved.count:
             return
+        self._note_rank()
         first = moved.count < 0
         if not self._described:
             self._described = True
@@ -575,14 +576,12 @@ class TorchWatch:
     def role(self):
         """What torch knows of this process's place among others."""
         found = self.loaders.role()
-        distributed = self._torch.distributed
-        if distributed.is_available() and distributed.is_initialized():
-            self._rank = (distributed.get_rank(), distributed.get_world_size())
+        self._note_rank()
         if self._rank is not None:
             found["rank"], found["world"] = self._rank
         return found
 
-    def note_rank(self):
+    def _note_rank(self):
         """Remembers the rank, which a program may give up before it ends."""
         distributed = self._torch.distributed
         if self._rank is None and distributed.is_available() and distributed.is_initialized():

@@ -8,6 +8,7 @@ from . import digest
 from .callables import stand_in
 
 _python = random._inst
+_SEEDABLE = frozenset(("default_rng", "SeedSequence", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"))
 MAXIMUM_BASELINES = 64
 MAXIMUM_RECORDS = 256
 MAXIMUM_GENERATORS = 16
@@ -157,8 +158,12 @@ class Streams:
         def make_randbits(original):
             def randbits(*args, **kwargs):
                 self._unseeded += 1
-                self._session.guard("randbits", self._session.entropy.note, "numpy-entropy", sys._getframe(1))
-                return original(*args, **kwargs)
+                self._session.guard("randbits", self._drew_entropy, sys._getframe(1))
+                self._session.entropy.muted += 1
+                try:
+                    return original(*args, **kwargs)
+                finally:
+                    self._session.entropy.muted -= 1
 
             return randbits
 
@@ -169,7 +174,18 @@ class Streams:
         if internal is not None:
             stand_in(internal, "randbits", make_randbits)
 
+    def _drew_entropy(self, frame):
+        while frame is not None and self._session.places.kind(frame.f_code.co_filename) == "own":
+            frame = frame.f_back
+        names = frame.f_code.co_names if frame is not None else ()
+        # RandomState(seed) draws entropy too, for a state that it then overwrites.
+        if "RandomState" not in names and not _SEEDABLE.isdisjoint(names):
+            if not self._session.places.at_library_import(frame):
+                self._session.entropy.note("numpy-entropy", frame)
+
     def _generator(self, generator, args, kwargs, seeded, frame):
+        if self._session.places.at_library_import(frame):
+            return  # SciPy, for one, makes generators for its documentation's sake
         index = self._made
         self._made += 1
         # Held strongly, since these objects cannot be referenced weakly; they are small, and few are kept.
