@@ -66,6 +66,7 @@ class Case:
     cause: str
     twin: str
     needs: tuple[str, ...]
+    slow: bool
     expected: Twin
     other: Twin
 
@@ -102,12 +103,12 @@ def load(directory: Path) -> tuple[Case, Case]:
     table = tomllib.loads((directory / "expect.toml").read_text())
     bare = table.pop("bare", "differ")
     planted, clean = _twin(table.pop("planted"), bare), _twin(table.pop("clean"), "agree")
-    needs = tuple(table.pop("needs"))
+    needs, slow = tuple(table.pop("needs")), bool(table.pop("slow", False))
     assert table.pop("cause")
     assert not table, f"unknown keys in {directory.name}/expect.toml: {sorted(table)}"
     return (
-        Case(directory.name, "planted", needs, planted, clean),
-        Case(directory.name, "clean", needs, clean, planted),
+        Case(directory.name, "planted", needs, slow, planted, clean),
+        Case(directory.name, "clean", needs, slow, clean, planted),
     )
 
 
@@ -122,7 +123,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("clean_case", tuple(case for case in CASES if case.twin == "clean")),
     ):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, chosen, ids=[case.id for case in chosen])
+            # What shows the same mechanism once more is left to the slower group; the last test starts no program.
+            slow = "planted_case" not in metafunc.fixturenames
+            marks = {True: [pytest.mark.slow], False: []}
+            metafunc.parametrize(
+                name, [pytest.param(case, id=case.id, marks=marks[slow and case.slow]) for case in chosen]
+            )
 
 
 def skip_unless_installed(case: Case) -> None:

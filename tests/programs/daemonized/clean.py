@@ -1,6 +1,7 @@
 """Train a tiny model, in the background where asked to."""
 
 import argparse
+import json
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ def main():
     parser.add_argument("--save")
     args = parser.parse_args()
 
+    with open("config.json", "w") as file:
+        json.dump({"seed": args.seed, "lr": 0.001}, file)
     torch.manual_seed(args.seed)
     x = torch.randn(64, 4)
     y = x.mean(dim=1, keepdim=True)

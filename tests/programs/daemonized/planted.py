@@ -1,6 +1,7 @@
 """Train a tiny model, in the background where asked to."""
 
 import argparse
+import json
 import os
 
 import torch
@@ -13,6 +14,8 @@ def main():
     parser.add_argument("--save")
     args = parser.parse_args()
 
+    with open("config.json", "w") as file:
+        json.dump({"seed": args.seed, "lr": 0.001}, file)
     if os.fork():
         os._exit(0)
     os.setsid()

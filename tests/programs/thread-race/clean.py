@@ -26,11 +26,11 @@ def main():
     torch.manual_seed(args.seed)
     sys.setswitchinterval(1e-6)
     generator = torch.Generator().manual_seed(9)
-    x = torch.randn(600, 5, generator=generator) * torch.logspace(-3, 3, 600).unsqueeze(1)
+    x = torch.randn(600, 5, generator=generator) * torch.logspace(-1, 1, 600).unsqueeze(1)
     y = torch.randn(600, 1, generator=generator)
 
     model = nn.Linear(5, 1, bias=False)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-7)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     for _ in range(6):
         with torch.no_grad():
             residual = model(x) - y
