@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -66,6 +67,16 @@ def cpu_lock(cuda_lock: str, wheels: str, torch: str) -> str:
     return "# Written by `make lock`; do not edit.\n" + "".join(kept)
 
 
+def without_torch(lock: str) -> str:
+    """The lock without torch and what only its CUDA build needs: those come from another lock."""
+    kept = []
+    for head, entry in entries(lock).items():
+        name = head.split("==")[0]
+        if name != "torch" and not CUDA_ONLY.fullmatch(name):
+            kept.append(entry)
+    return "# Written by `make lock`; do not edit.\n" + "".join(kept)
+
+
 def main() -> int:
     """Write every lock; pins that still satisfy pyproject.toml are kept unless an upgrade is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -80,6 +91,10 @@ def main() -> int:
     (torch,) = (requirement for requirement in extras["torch"] if requirement.startswith("torch=="))
     cpu.write_text(cpu_lock(cuda.read_text(), (HERE / "torch-cpu-wheels.sha256").read_text(), torch))
     resolve(extras["dev"], HERE / "dev.txt", (auditor, cuda), upgrade)
+    integrations = HERE / "integrations.txt"
+    wanted = [line for line in (HERE / "integrations.in").read_text().splitlines() if not line.startswith("#")]
+    resolve(wanted, integrations, (auditor, cuda, HERE / "dev.txt"), upgrade)
+    integrations.write_text(without_torch(integrations.read_text()))
     resolve(groups["lock"], HERE / "lock.txt", (), upgrade)
     return 0
 

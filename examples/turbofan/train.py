@@ -201,7 +201,9 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=0, help="DataLoader workers")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; so small a network gains nothing from more")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads; so small a network gains nothing from more"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("."), help="where seed_<n>/ is written")
     args = parser.parse_args()
@@ -228,7 +230,9 @@ def main() -> None:
     )
     test_windows = torch.from_numpy(last_windows(subset.test, scale)).to(args.device)
     test_rul = np.minimum(subset.test_rul, MAX_RUL)
-    print(f"{subset.source}: {len(dataset)} training windows, {len(test_rul)} test engines, {len(scale.columns)} sensors")
+    print(
+        f"{subset.source}: {len(dataset)} training windows, {len(test_rul)} test engines, {len(scale.columns)} sensors"
+    )
 
     model = RulNet(len(scale.columns), args.hidden, args.dropout).to(args.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
@@ -245,7 +249,10 @@ def main() -> None:
             schedule.step()
             total += loss.item()
         train_rmse = MAX_RUL * (total / len(loader)) ** 0.5
-        print(f"epoch {epoch:3d}/{epochs}  train RMSE {train_rmse:6.2f}  {time.perf_counter() - started:5.1f} s", flush=True)
+        print(
+            f"epoch {epoch:3d}/{epochs}  train RMSE {train_rmse:6.2f}  {time.perf_counter() - started:5.1f} s",
+            flush=True,
+        )
 
     predicted = predict(model, test_windows)
     results = {

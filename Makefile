@@ -1,0 +1,105 @@
+# `make help` lists what there is. Needs Python 3.10 or newer and make; everything else is set up here, from the locks.
+
+# The first Python that is new enough and that torch has wheels for.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+  "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; break; }; done)
+VENV ?= .venv
+INTEGRATIONS_VENV ?= .venv-integrations
+LOCK_VENV ?= .venv-lock
+# Which build of torch is audited: cpu, cuda, or auto (cpu where the index has it for this Python, else cuda).
+LOCK ?= auto
+# Arguments for pytest, such as ARGS="-k compare -x".
+ARGS ?=
+
+PIP = -m pip --quiet --disable-pip-version-check
+PYTEST = $(VENV)/bin/python -m pytest $(ARGS)
+# More threads than cores make small models slow, not fast; tests of thread counts set their own.
+export OMP_NUM_THREADS ?= 1
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help audit test lint test-docker test-integrations test-interpreters test-slow bench lock image clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about two minutes, with a verdict at the end.
+	cd examples/turbofan && PATH="$(abspath $(VENV))/bin:$$PATH" auditor run --require bit-exact -- python train.py --seed {seed}
+
+test: lint ## Set up what is needed, check style, types and layers, and run the tests.
+	$(PYTEST) -m "not docker and not integrations and not interpreters and not slow"
+
+lint: $(VENV)/.dev ## Check style, types and layers.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+test-docker: $(VENV)/.dev ## Build and run the image, and audit in containers; needs a Docker engine.
+	$(PYTEST) -m "docker and not slow"
+
+test-integrations: $(INTEGRATIONS_VENV)/.integrations ## Audit programs of other projects, in an environment of their own.
+	$(INTEGRATIONS_VENV)/bin/python -m pytest $(ARGS) -m "integrations and not slow" tests/integrations
+
+test-interpreters: $(VENV)/.dev ## Audit with the other Python interpreters on this machine.
+	$(PYTEST) -m "interpreters and not slow"
+
+test-slow: $(VENV)/.dev ## Train the example on the real data; takes minutes.
+	$(PYTEST) -m slow
+
+bench: $(INTEGRATIONS_VENV)/.integrations ## Measure what the probe and an audit cost.
+	$(INTEGRATIONS_VENV)/bin/python benchmarks/overhead.py
+	$(INTEGRATIONS_VENV)/bin/python benchmarks/audit_cost.py
+	$(INTEGRATIONS_VENV)/bin/python benchmarks/startup.py
+
+image: ## Build the image; LOCK=cpu for the CPU build of torch.
+	docker build --tag auditor:0.1.0 --build-arg LOCK=$(if $(filter auto,$(LOCK)),cuda,$(LOCK)) .
+
+lock: $(LOCK_VENV)/.lock ## Write the locks from pyproject.toml; UPGRADE=1 takes the newest versions.
+	$(LOCK_VENV)/bin/python lockfiles/make_locks.py $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove what the targets above have set up.
+	rm -rf $(VENV) $(INTEGRATIONS_VENV) $(LOCK_VENV)
+
+# A stamp in each environment is as old as the locks it was made from: a changed lock makes it anew.
+
+define make-venv
+	@test -n "$(PYTHON)" || { echo "no Python from 3.10 to 3.14 on PATH: install one, or name it with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: \
+	install its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(1)
+endef
+
+# $(1) environment: the auditor, editable, and torch. Only where torch's CPU build cannot be had is the CUDA build taken.
+define install-runtime
+	$(1)/bin/python $(PIP) install --require-hashes -r lockfiles/auditor.txt
+	@case "$(LOCK)" in \
+	cpu|cuda) $(1)/bin/python $(PIP) install --require-hashes -r lockfiles/$(LOCK).txt ;; \
+	*) $(1)/bin/python $(PIP) install --require-hashes -r lockfiles/cpu.txt 2>$(1)/cpu-lock.log || { \
+	  grep -q -i 'hash\|no matching distribution' $(1)/cpu-lock.log || { cat $(1)/cpu-lock.log >&2; exit 1; }; \
+	  echo "The package index has no CPU build of torch for this Python that the lock knows; taking the CUDA build" >&2; \
+	  echo "(several gigabytes). A CPU wheel in a directory that PIP_FIND_LINKS names avoids that." >&2; \
+	  $(1)/bin/python $(PIP) install --require-hashes -r lockfiles/cuda.txt; } ;; \
+	esac
+	$(1)/bin/python $(PIP) install --no-deps --no-build-isolation --no-index --editable .
+endef
+
+$(VENV)/.runtime: lockfiles/auditor.txt lockfiles/cpu.txt lockfiles/cuda.txt pyproject.toml
+	$(call make-venv,$(VENV))
+	$(call install-runtime,$(VENV))
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime lockfiles/dev.txt
+	$(VENV)/bin/python $(PIP) install --require-hashes -r lockfiles/dev.txt
+	@touch $@
+
+$(INTEGRATIONS_VENV)/.integrations: lockfiles/auditor.txt lockfiles/cpu.txt lockfiles/cuda.txt lockfiles/dev.txt lockfiles/integrations.txt pyproject.toml
+	$(call make-venv,$(INTEGRATIONS_VENV))
+	$(call install-runtime,$(INTEGRATIONS_VENV))
+	$(INTEGRATIONS_VENV)/bin/python $(PIP) install --require-hashes -r lockfiles/dev.txt -r lockfiles/integrations.txt
+	@touch $@
+
+$(LOCK_VENV)/.lock: lockfiles/lock.txt
+	$(call make-venv,$(LOCK_VENV))
+	$(LOCK_VENV)/bin/python $(PIP) install --require-hashes -r lockfiles/lock.txt
+	@touch $@
