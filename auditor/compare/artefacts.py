@@ -52,7 +52,7 @@ class Pair:
 
 
 def align(first: Sequence[Artefact], second: Sequence[Artefact]) -> tuple[Pair, ...]:
-    """Pair the files of two runs: by path, then by path without dates, ids and the like, then by guess.
+    """Pair the files of two runs: by path, by path without dates, without random identifiers too, then by guess.
 
     Where several have the same name after that, they are paired in the order of their full paths.
     """
@@ -61,7 +61,7 @@ def align(first: Sequence[Artefact], second: Sequence[Artefact]) -> tuple[Pair, 
     pairs = [Pair(ours[path], theirs[path]) for path in ours if path in theirs]
     left = sorted((a for a in first if a.path not in theirs), key=lambda artefact: artefact.path)
     right = sorted((b for b in second if b.path not in ours), key=lambda artefact: artefact.path)
-    for rule in (names.normalised, names.guessed):
+    for rule in (names.dated, names.normalised, names.guessed):
         groups: dict[str, tuple[list[Artefact], list[Artefact]]] = defaultdict(lambda: ([], []))
         for artefact in left:
             groups[rule(artefact.path)][0].append(artefact)
@@ -74,8 +74,9 @@ def align(first: Sequence[Artefact], second: Sequence[Artefact]) -> tuple[Pair, 
                 right.extend(two)
                 continue
             count = min(len(one), len(two))
-            # Several random names cannot be told apart, several dates can.
-            unsure = rule is names.guessed or (max(len(one), len(two)) > 1 and not events.is_events(name))
+            # Several dates come in their order, several random names in none.
+            unsure = rule is names.guessed or (rule is names.normalised and max(len(one), len(two)) > 1)
+            unsure = unsure or len(one) != len(two)
             pairs.extend(Pair(a, b, unsure) for a, b in zip(one[:count], two[:count], strict=True))
             left.extend(one[count:])
             right.extend(two[count:])

@@ -42,20 +42,15 @@ _ECHO_STEMS = frozenset(
 )  # fmt: skip
 
 _DATE = r"(?:19|20)\d{2}[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
-_STAMP = rf"{_DATE}(?:[-_T@. ]*[0-2]\d[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d)?)?(?:[.,]\d+)?Z?"
+_STAMP = rf"{_DATE}(?:[-_T@. ]*[0-2]\d[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d(?:[-_]\d{{6}}(?!\d))?)?)?(?:[.,]\d+)?Z?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _MONTH_STAMP = rf"{_MONTH}[a-z]*[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\d{{2}})?(?:[-_ ]\d{{4}})?"
-_CERTAIN = re.compile(
-    "|".join(
-        (
-            r"(?<=events\.out\.tfevents\.)\S+",
-            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
-            rf"(?<!\d){_STAMP}(?!\d)",
-            _MONTH_STAMP,
-            r"(?<!\d)\d{9,}(?:\.\d+)?(?!\d)",
-            r"(?<![0-9a-zA-Z])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])",
-        )
-    )
+_DATED = re.compile(
+    rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|(?<!\d)\d{{9,}}(?:\.\d+)?(?!\d)"
+)
+_RANDOM = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+    r"|(?<![0-9a-zA-Z])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])"
 )
 _GUESSED = re.compile(
     r"(?<=tmp)[a-z0-9_]{8}"
@@ -104,9 +99,14 @@ def path_matches(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern) or PurePosixPath(path).match(pattern)
 
 
+def dated(path: str) -> str:
+    """Return the path with dates, epochs and what follows them in an event file's name replaced by ``*``."""
+    return _DATED.sub("*", path)
+
+
 def normalised(path: str) -> str:
     """Return the path with dates, epochs, UUIDs and hexadecimal tokens replaced by ``*``."""
-    return _CERTAIN.sub("*", path)
+    return dated(_RANDOM.sub("*", path))
 
 
 def guessed(path: str) -> str:

@@ -78,6 +78,7 @@ def test_names_of_results(leaf: str) -> None:
         ("runs/2024-05-01_10-20-30/a.json", "runs/2024-05-01_10-21-00/a.json"),
         ("runs/20240501-102030/a.json", "runs/20240502-102031/a.json"),
         ("tb/events.out.tfevents.1714550000.host.11.0", "tb/events.out.tfevents.1714550050.host.12.0"),
+        ("runs/20241124-075500-013898/a.json", "runs/20241124-075519-913899/a.json"),
         ("runs/May01_10-20-30_host/a", "runs/May01_10-25-31_host/a"),
         ("out/1714550000/a", "out/1714550050/a"),
         ("out/1714550000.123/a", "out/1714550050.5/a"),

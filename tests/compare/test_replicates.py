@@ -311,7 +311,11 @@ def test_alignment() -> None:
     assert pairs(listed("2024-01-01/a"), listed("2024-01-02/a")) == [("2024-01-01/a", "2024-01-02/a", False)]
     assert pairs(listed("log_12345"), listed("log_54321")) == [("log_12345", "log_54321", True)]
     assert pairs(listed("ck_1.pt"), listed("ck_2.pt")) == [("ck_1.pt", None, False), (None, "ck_2.pt", False)]
+    tokens = pairs(listed("0a1b2c3d", "1a1b2c3d"), listed("2a1b2c3d", "3a1b2c3d"))
+    assert [guess for _, _, guess in tokens] == [True, True]
+    assert pairs(listed("0a1b2c3d"), listed("2a1b2c3d"))[0][2] is False
     several = pairs(listed("2024-01-01/a", "2024-01-02/a"), listed("2024-02-01/a", "2024-02-02/a"))
+    assert not any(guess for _, _, guess in several)
     assert [(one, two) for one, two, _ in several] == [
         ("2024-01-01/a", "2024-02-01/a"),
         ("2024-01-02/a", "2024-02-02/a"),

@@ -197,8 +197,8 @@ def audit(make: Make, found: Comparison, state: Any = "complete", **settings: An
         schema=SCHEMA, id="x", state=state, level=judged.level, levels=judged.levels, command=("x",),
         settings=Settings(**settings), runs=runs, metrics={m.name: m for m in found.metrics}, artefacts=found.artefacts,
         compared=found.compared, divergence=found.divergences[0] if found.divergences else None, causes=(), findings=(),
-        gaps=found.gaps, notes=found.notes, detection=judged.detection, fingerprint=Fingerprint("auditor.fingerprint/1", {}),
-        times={},
+        gaps=found.gaps, notes=found.notes, detection=judged.detection,
+        fingerprint=Fingerprint("auditor.fingerprint/1", {}), times={},
     )  # fmt: skip
 
 
