@@ -150,7 +150,7 @@ class StaleRead(Line, frozen=True, forbid_unknown_fields=True, tag="stale-read")
 
 
 class Optimizer(Line, frozen=True, forbid_unknown_fields=True, tag="optimizer"):
-    """The parameters that one optimizer (``index`` from 0, in order of first step) moves, in its own order.
+    """The parameters that one optimizer (``index`` from 0, in order of making) moves, in its own order.
 
     ``groups`` is how many consecutive tensors share one part of ``parts`` strings (1 where each has its own), and
     ``width`` how many characters one part takes. For a program that updates by hand, ``kind`` is ``by-hand``.

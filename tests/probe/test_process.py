@@ -280,3 +280,46 @@ def test_an_unwritable_trace_never_stops_the_program(watch: Watch) -> None:
     assert seen.returncode == 0
     assert seen.stdout == bare.stdout
     assert seen.traces == ()
+
+
+def test_only_one_threads_steps_are_followed(watch: Watch) -> None:
+    source = """
+import threading, torch
+torch.manual_seed(0)
+models = [torch.nn.Linear(2, 2) for _ in range(2)]
+optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in models]
+turn = threading.Barrier(2)
+def train(which):
+    for _ in range(4):
+        turn.wait()
+        models[which](torch.ones(2, 2)).sum().backward(); optimizers[which].step()
+        turn.wait()
+other = threading.Thread(target=train, args=(1,))
+models[0](torch.ones(2, 2)).sum().backward(); optimizers[0].step()
+other.start(); train(0); other.join()
+"""
+    seen = watch(source)
+    assert seen.returncode == 0, seen.stderr
+    steps = seen.of(Step)
+    assert [s.n for s in steps] == [1, 2, 3, 4, 5]
+    assert {s.optimizer for s in steps} == {0}
+    assert all(s.loss is not None and s.loss.count == 1 for s in steps)
+    assert sorted(f.optimizer for f in seen.of(Final)) == [0, 1]
+
+
+def test_a_thread_that_fetches_ahead_adds_nothing_to_a_batch(watch: Watch) -> None:
+    source = """
+import queue, threading, torch
+from torch.utils.data import DataLoader, TensorDataset
+torch.manual_seed(0)
+fetched = queue.Queue()
+def fetch():
+    for batch in DataLoader(TensorDataset(torch.randn(8, 2)), batch_size=2):
+        fetched.put(batch)
+threading.Thread(target=fetch).start()
+m = torch.nn.Linear(2, 2); o = torch.optim.SGD(m.parameters(), lr=0.1)
+for _ in range(4):
+    m(fetched.get()[0]).sum().backward(); o.step()
+"""
+    seen = watch(source)
+    assert [s.batch.sources for s in seen.of(Step)] == [["Linear"]] * 4

@@ -1,11 +1,13 @@
 """Follows training in torch: losses at ``backward``, gradients and parameters at each optimizer step, batches between."""
 
+import threading
 import weakref
 
 from . import digest
 from .loaders import Loaders
 from .tensors import Reader, block, parts, shape_of_parts, tensors_in
 
+_ident = threading.get_ident
 MAXIMUM_BATCHES = 16
 MAXIMUM_LOSS_VALUES = 4
 MAXIMUM_ROOTS = 64
@@ -55,10 +57,14 @@ class TorchWatch:
         self._reader = Reader(torch)
         self._moved = {}
         self._order = []
-        self._made = 0
+        self._made = weakref.WeakKeyDictionary()
         self._roots = []
-        self._inside = 0
-        self._inside_thread = None
+        self._inside = False
+        # One thread's steps are followed. What others do meanwhile has no place in its order; the parameters that they
+        # move are digested at the end.
+        self._owner = None
+        self._any_made = False
+        self._indices = 0
         self._compiled = False
         self._handles = None
         self._kept = 0
@@ -111,7 +117,8 @@ class TorchWatch:
         base.__init__ = __init__
 
     def _made_one(self, optimizer):
-        self._made += 1
+        self._made[optimizer] = self._next_index()
+        self._any_made = True
         kind = type(optimizer)
         step = kind.step
         if getattr(step, "_auditor_step", False):
@@ -128,6 +135,16 @@ class TorchWatch:
         watched._auditor_step = True
         kind.step = watched
 
+    def _next_index(self):
+        self._indices += 1
+        return self._indices - 1
+
+    def _index_of(self, optimizer):
+        index = self._made.get(optimizer)
+        if index is None:  # unpickled, so never constructed
+            index = self._made[optimizer] = self._next_index()
+        return index
+
     def _patch_backward(self, autograd):
         original = autograd.backward
         original_grad = autograd.grad
@@ -140,7 +157,7 @@ class TorchWatch:
             return watch._around_backward(original, tensors, args, kwargs)
 
         def grad(outputs, inputs, *args, **kwargs):
-            if watch._made or (compiling is not None and compiling()):
+            if watch._any_made or (compiling is not None and compiling()):
                 return original_grad(outputs, inputs, *args, **kwargs)
             return watch._around_grad(original_grad, outputs, inputs, args, kwargs)
 
@@ -185,7 +202,7 @@ class TorchWatch:
             self._handles = None
 
     def _before_forward(self, module, inputs):
-        if self._root is None and inputs and self._capturing and self._grad_enabled():
+        if self._root is None and inputs and self._capturing and self._grad_enabled() and self.follows_this_thread():
             self._session.guard("batch", self._take_inputs, module, inputs)
 
     def _after_forward(self, module, inputs, output):
@@ -227,12 +244,31 @@ class TorchWatch:
         self._root = None
         self._capturing = True
 
+    # -- threads ----------------------------------------------------------------------------------------------
+
+    def _claim(self):
+        """Whether the calling thread is the one whose steps are followed; the first to train is, while it lives."""
+        ident = _ident()
+        if ident == self._owner:
+            return True
+        if self._owner is None or self._owner not in threading._active:
+            self._owner = ident
+            return True
+        return False
+
+    def follows_this_thread(self):
+        """Whether what the calling thread feeds the model belongs to the steps that are followed."""
+        owner = self._owner
+        return _ident() == (threading.main_thread().ident if owner is None else owner)
+
     # -- backward ---------------------------------------------------------------------------------------------
 
     def _around_backward(self, original, tensors, args, kwargs):
         session = self._session
+        if not self._claim():
+            return original(tensors, *args, **kwargs)
         session.backwards += 1
-        by_hand = not self._made
+        by_hand = not self._any_made
         if by_hand:
             session.guard("step by hand", self._before_hand, tensors)
         if self.window:
@@ -265,6 +301,8 @@ class TorchWatch:
 
     def _around_grad(self, original, outputs, inputs, args, kwargs):
         session = self._session
+        if not self._claim():
+            return original(outputs, inputs, *args, **kwargs)
         session.backwards += 1
         leaves = (inputs,) if isinstance(inputs, self._torch.Tensor) else tuple(inputs)
         session.guard("step by hand", self._before_hand, outputs, leaves)
@@ -285,7 +323,7 @@ class TorchWatch:
             leaves = self._leaves_of(tensors)
         moved = self._by_hand
         if moved is None:
-            moved = self._by_hand = Moved(len(self._order), "by-hand", None)
+            moved = self._by_hand = Moved(self._next_index(), "by-hand", None)
             self._order.append(moved)
         moved.leaves = [weakref.ref(leaf) for leaf in leaves]
         self._introduce(moved, list(leaves))
@@ -332,9 +370,12 @@ class TorchWatch:
 
     def _around_step(self, step, optimizer, args, kwargs):
         session = self._session
-        if self._inside:
+        if not self._claim():
+            session.guard("parameters", self._moved_by, optimizer)
             return step(optimizer, *args, **kwargs)
-        self._inside = 1
+        if self._inside:  # an optimizer inside another: one step
+            return step(optimizer, *args, **kwargs)
+        self._inside = True
         session.step += 1
         window = self.window
         try:
@@ -353,7 +394,7 @@ class TorchWatch:
             if window:
                 session.guard("parameters", self._take_parameters, optimizer)
         finally:
-            self._inside = 0
+            self._inside = False
         self._finish_step()
         return result
 
@@ -368,7 +409,7 @@ class TorchWatch:
     def _moved_by(self, optimizer):
         moved = self._moved.get(id(optimizer))
         if moved is None or moved.reference() is not optimizer:
-            moved = Moved(len(self._order), type(optimizer).__name__, optimizer)
+            moved = Moved(self._index_of(optimizer), type(optimizer).__name__, optimizer)
             self._moved[id(optimizer)] = moved
             self._order.append(moved)
             finalizer = weakref.finalize(optimizer, self._discarded, moved)
@@ -608,7 +649,7 @@ class TorchWatch:
     def end(self):
         """Sends what is still owed: the last step by hand, final parameters, digests on accelerators, the switches."""
         self._complete_pending()
-        for moved in self._order:
+        for moved in sorted(self._order, key=lambda m: m.index):
             self._final(moved, "exit")
         self._drain(True)
         if self._described or self._session.kind == "exec":
@@ -622,7 +663,8 @@ class TorchWatch:
         self._pending = None
         self._deferred = []
         self._described = False
-        self._inside = 0
+        self._inside = False
+        self._owner = None
         self._rank = None
         self._kept = 0
         self.window = self._session.digests_step(1)
