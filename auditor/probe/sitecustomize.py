@@ -1,4 +1,4 @@
-"""Brings the probe into every interpreter that inherits its PYTHONPATH, then gives way to the user's own sitecustomize."""
+"""Brings the probe into every interpreter that inherits PYTHONPATH, then gives way to the user's sitecustomize."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def _start():
         if os.environ.get("_AUDITOR_PROBE_DEBUG"):
             raise
         # Without a handshake no verdict rests on this process, so going on cannot become a pass.
-        sys.stderr.write("auditor: the probe could not start: %r\n" % (error,))
+        sys.stderr.write(f"auditor: the probe could not start: {error!r}\n")
 
 
 def _give_way():

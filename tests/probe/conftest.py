@@ -42,7 +42,9 @@ def probe_importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def watch(tmp_path: Path) -> Callable[..., Watched]:
     """Writes a program and runs it under the probe."""
 
-    def run(source: str, *, probed: bool = True, run: int = 1, env: dict[str, str] | None = None, **config: object) -> Watched:
+    def run(
+        source: str, *, probed: bool = True, run: int = 1, env: dict[str, str] | None = None, **config: object
+    ) -> Watched:
         project = tmp_path / "project"
         project.mkdir(exist_ok=True)
         (project / "program.py").write_text(source)

@@ -7,7 +7,20 @@ from collections.abc import Callable
 
 import pytest
 
-from auditor.records.trace import End, Entropy, Fault, Final, Generator, Hello, Init, Optimizer, Perturbed, Seed, Step, Streams
+from auditor.records.trace import (
+    End,
+    Entropy,
+    Fault,
+    Final,
+    Generator,
+    Hello,
+    Init,
+    Optimizer,
+    Perturbed,
+    Seed,
+    Step,
+    Streams,
+)
 from tests.probe.conftest import Watched
 
 Watch = Callable[..., Watched]
@@ -69,7 +82,10 @@ def test_two_runs_agree_and_the_probe_changes_nothing(watch: Watch) -> None:
     first = watch(TRAINING)
     second = watch(TRAINING, run=2)
     assert bare.stdout == first.stdout == second.stdout
-    links = [[(s.n, s.batch, s.loss, s.gradients, s.parameters, s.streams["torch"]) for s in r.of(Step)] for r in (first, second)]
+    links = [
+        [(s.n, s.batch, s.loss, s.gradients, s.parameters, s.streams["torch"]) for s in r.of(Step)]
+        for r in (first, second)
+    ]
     assert links[0] == links[1]
 
 
@@ -86,7 +102,7 @@ def test_digests_that_arrive_later_are_the_same(watch: Watch) -> None:
         run=2,
     )
     assert not later.of(Fault)
-    big = [s for s in later.of(Step)]
+    big = later.of(Step)
     assert [s.n for s in big] == [s.n for s in at_once.of(Step)]
     assert later.stdout == at_once.stdout
     # The second matrix is large enough for the same arithmetic on both paths: its part must agree.
@@ -269,7 +285,7 @@ def test_stale_files_are_noticed(watch: Watch, tmp_path: object) -> None:
         path = pathlib.Path(str(tmp_path)) / name
         path.write_text("x")
         os.utime(path, (seconds, seconds))
-    source = f"import numpy.random\nfor n in ('before', 'between', 'during'):\n    open({str(tmp_path)!r} + '/' + n).read()\n"
+    source = f"import numpy\nfor n in ('before', 'between', 'during'):\n    open({str(tmp_path)!r} + '/' + n).read()\n"
     seen = watch(source, audit_started_ns=100 * 10**9, run_started_ns=200 * 10**9)
     assert [pathlib.Path(s.path).name for s in seen.of(StaleRead)] == ["between"]
 

@@ -63,7 +63,7 @@ class Channel:
 
     def __init__(self, directory, tensors):
         self.began = _perf()
-        name = "%d-%d" % (os.getpid(), time.time_ns())
+        name = f"{os.getpid()}-{time.time_ns()}"
         self.file = name + ".jsonl"
         self._trace = _File(directory, self.file)
         self._tensors = _File(tensors, name + ".bin") if tensors else None
@@ -98,7 +98,7 @@ class Channel:
         places = []
         buffers = []
         for block, size in blocks:
-            places.append("%s:%d:%d" % (self._tensors.name, self._offset, size))
+            places.append(f"{self._tensors.name}:{self._offset}:{size}")
             self._offset += size
             buffers += block
         try:

@@ -36,9 +36,7 @@ class Entropy:
         if key in self._seen or len(self._seen) >= MAXIMUM_RECORDS:
             return
         self._seen.add(key)
-        session.send(
-            "entropy", {"kind": kind, "place": place, "step": session.step, "order": order, "names": names}
-        )
+        session.send("entropy", {"kind": kind, "place": place, "step": session.step, "order": order, "names": names})
 
     def watch(self):
         """Begins to watch."""
@@ -117,6 +115,7 @@ class Entropy:
             return _Scan(self, iterator, frame)
 
         return scandir
+
 
 class _Scan:
     """An ``os.scandir`` iterator whose order is recorded and, where asked for, varied."""

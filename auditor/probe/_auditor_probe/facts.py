@@ -8,16 +8,56 @@ PROTOCOL = 1
 _listdir = os.listdir  # before anything is watched
 
 _EXACT = frozenset(
-    (
-        "PYTHONHASHSEED PYTHONOPTIMIZE PYTHONMALLOC OMP_NUM_THREADS OMP_DYNAMIC OMP_SCHEDULE OMP_PROC_BIND OMP_PLACES "
-        "OMP_WAIT_POLICY GLIBC_TUNABLES LD_PRELOAD LD_LIBRARY_PATH MALLOC_ARENA_MAX ATEN_CPU_CAPABILITY TZ LANG LC_ALL "
-        "VECLIB_MAXIMUM_THREADS NUMEXPR_NUM_THREADS XLA_FLAGS JAX_PLATFORMS JAX_ENABLE_X64 TF_DETERMINISTIC_OPS "
-        "TF_CUDNN_DETERMINISTIC TOKENIZERS_PARALLELISM NPY_DISABLE_CPU_FEATURES RANK LOCAL_RANK WORLD_SIZE"
-    ).split()
+    [
+        "PYTHONHASHSEED",
+        "PYTHONOPTIMIZE",
+        "PYTHONMALLOC",
+        "OMP_NUM_THREADS",
+        "OMP_DYNAMIC",
+        "OMP_SCHEDULE",
+        "OMP_PROC_BIND",
+        "OMP_PLACES",
+        "OMP_WAIT_POLICY",
+        "GLIBC_TUNABLES",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "MALLOC_ARENA_MAX",
+        "ATEN_CPU_CAPABILITY",
+        "TZ",
+        "LANG",
+        "LC_ALL",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "XLA_FLAGS",
+        "JAX_PLATFORMS",
+        "JAX_ENABLE_X64",
+        "TF_DETERMINISTIC_OPS",
+        "TF_CUDNN_DETERMINISTIC",
+        "TOKENIZERS_PARALLELISM",
+        "NPY_DISABLE_CPU_FEATURES",
+        "RANK",
+        "LOCAL_RANK",
+        "WORLD_SIZE",
+    ]
 )
-_PREFIXES = (
-    "MKL_ OPENBLAS_ BLIS_ GOTO_ DNNL_ ONEDNN_ CUBLAS_ CUDNN_ CUDA_ NCCL_ NVIDIA_TF32 TORCH_ PYTORCH_ KMP_ GOMP_ TF32"
-).split()
+_PREFIXES = [
+    "MKL_",
+    "OPENBLAS_",
+    "BLIS_",
+    "GOTO_",
+    "DNNL_",
+    "ONEDNN_",
+    "CUBLAS_",
+    "CUDNN_",
+    "CUDA_",
+    "NCCL_",
+    "NVIDIA_TF32",
+    "TORCH_",
+    "PYTORCH_",
+    "KMP_",
+    "GOMP_",
+    "TF32",
+]
 # Names of the allowed families that may nevertheless carry something private.
 _NEVER = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH")
 
@@ -26,9 +66,9 @@ def variables():
     """The allow-listed, determinism-related environment variables; never anything else."""
     found = {}
     for name in sorted(os.environ):
-        if name in _EXACT or name.startswith(tuple(_PREFIXES)):
-            if not any(word in name.upper() for word in _NEVER):
-                found[name] = os.environ[name][:1000]
+        allowed = name in _EXACT or name.startswith(tuple(_PREFIXES))
+        if allowed and not any(word in name.upper() for word in _NEVER):
+            found[name] = os.environ[name][:1000]
     return found
 
 
@@ -84,7 +124,7 @@ def hello(kind, name, parent, child):
         "pid": os.getpid(),
         "ppid": os.getppid(),
         "label": name,
-        "python": "%d.%d.%d" % sys.version_info[:3],
+        "python": ".".join(map(str, sys.version_info[:3])),
         "implementation": sys.implementation.name,
         "hash_seed": os.environ.get("PYTHONHASHSEED"),
         "rank": os.environ.get("RANK"),
@@ -99,7 +139,9 @@ def environment():
     """The fields of the environment line, less its time."""
     import platform
 
-    flags = {name: int(getattr(sys.flags, name)) for name in ("optimize", "hash_randomization", "dev_mode", "utf8_mode")}
+    flags = {
+        name: int(getattr(sys.flags, name)) for name in ("optimize", "hash_randomization", "dev_mode", "utf8_mode")
+    }
     return {
         "executable": sys.executable or "",
         "python": sys.version.replace("\n", " "),

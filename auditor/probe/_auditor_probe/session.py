@@ -1,4 +1,4 @@
-"""The state of the probe in one process: its channel, its budget, and the guard between its faults and the user's code."""
+"""The state of the probe in one process: its channel, its budget, and what keeps its faults from the user's code."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from .stale import StaleReads
 _perf = time.perf_counter_ns
 _exit = os._exit
 
-# What the probe may spend on steps: a start, so that short programs are seen whole, and a share of the time that passes.
+# What the probe may spend: a start, so that short programs are seen whole, and a share of the time that passes.
 ALLOWANCE_NS = 80_000_000
 SHARE = 0.006
 MAXIMUM_FAULTS = 20
@@ -71,7 +71,7 @@ class Session:
         """Records a failure of the probe itself."""
         self._faults += 1
         if self._faults <= MAXIMUM_FAULTS:
-            text = "%s: %s" % (type(error).__name__, str(error)[:300])
+            text = f"{type(error).__name__}: {str(error)[:300]}"
             self.send("fault", {"where": where, "error": text, "step": self.step})
         if os.environ.get("_AUDITOR_PROBE_DEBUG"):
             import traceback

@@ -42,7 +42,11 @@ class StaleReads:
 
     def _opened(self, path, flags):
         try:
-            if isinstance(path, int) or path is None or (isinstance(flags, int) and flags & os.O_ACCMODE == os.O_WRONLY):
+            if (
+                isinstance(path, int)
+                or path is None
+                or (isinstance(flags, int) and flags & os.O_ACCMODE == os.O_WRONLY)
+            ):
                 return
             status = _stat(path)
             if self._from <= status.st_mtime_ns < self._until and stat.S_ISREG(status.st_mode):

@@ -1,51 +1,18 @@
-"""Follows training in torch: losses at ``backward``, gradients and parameters at each optimizer step, batches between."""
+"""Follows training in torch: what goes into the model, the loss, and what each step does to the parameters."""
 
 import threading
-import weakref
 
 from . import digest
 from .loaders import Loaders
-from .tensors import Reader, block, parts, shape_of_parts, tensors_in
+from .moved import Movements
+from .outbox import Outbox
+from .tensors import Reader, parts, scalar_text, tensors_in
+from .torch_facts import facts_of
 
 _ident = threading.get_ident
 MAXIMUM_BATCHES = 16
 MAXIMUM_LOSS_VALUES = 4
-MAXIMUM_ROOTS = 64
 MAXIMUM_GRAPH = 200_000
-# Values are kept beside the trace while they are small, so that a difference can be told in numbers.
-KEEP_STEP = 1 << 19
-KEEP_ONCE = 1 << 24
-KEEP_TOTAL = 1 << 25
-
-
-class Moved:
-    """The parameters that one optimizer moves (or, by hand, the leaves of the graph), and what is known of them."""
-
-    def __init__(self, index, kind, optimizer):
-        self.index = index
-        self.kind = kind
-        self.reference = weakref.ref(optimizer) if optimizer is not None else None
-        self.leaves = None
-        self.count = -1
-        self.group = 1
-        self.width = 4
-        self.bytes = 0
-        self.gradient_names = []
-        self.parameter_names = []
-        self.headers = {}
-        self.pieces = []  # weak references to the parameters, for when the optimizer is discarded
-        self.finished = False
-
-    def tensors(self):
-        """The parameters in the optimizer's order; empty once it is gone."""
-        if self.kind == "by-hand":
-            found = [leaf() for leaf in self.leaves or ()]
-            return [] if any(t is None for t in found) else found
-        optimizer = self.reference()
-        if optimizer is None:
-            found = [piece() for piece in self.pieces]
-            return [] if any(t is None for t in found) else found
-        return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 class TorchWatch:
@@ -55,22 +22,17 @@ class TorchWatch:
         self._session = session
         self._torch = torch
         self._reader = Reader(torch)
-        self._moved = {}
-        self._order = []
-        self._made = weakref.WeakKeyDictionary()
-        self._roots = []
+        self._outbox = Outbox(torch)
+        self.movements = Movements(session, torch, self._reader, self._outbox)
         self._inside = False
         # One thread's steps are followed. What others do meanwhile has no place in its order; the parameters that they
         # move are digested at the end.
         self._owner = None
         self._any_made = False
-        self._indices = 0
         self._compiled = False
         self._handles = None
-        self._kept = 0
         self._by_hand = None
         self._pending = None
-        self._deferred = []
         self._described = False
         self._rank = None
         compiler = getattr(torch, "compiler", None)
@@ -117,7 +79,7 @@ class TorchWatch:
         base.__init__ = __init__
 
     def _made_one(self, optimizer):
-        self._made[optimizer] = self._next_index()
+        self.movements.number(optimizer)
         self._any_made = True
         kind = type(optimizer)
         step = kind.step
@@ -134,16 +96,6 @@ class TorchWatch:
         self._session.imitate(watched, step)
         watched._auditor_step = True
         kind.step = watched
-
-    def _next_index(self):
-        self._indices += 1
-        return self._indices - 1
-
-    def _index_of(self, optimizer):
-        index = self._made.get(optimizer)
-        if index is None:  # unpickled, so never constructed
-            index = self._made[optimizer] = self._next_index()
-        return index
 
     def _patch_backward(self, autograd):
         original = autograd.backward
@@ -171,18 +123,11 @@ class TorchWatch:
         watch = self
 
         def named(self, *args, **kwargs):
-            if len(watch._roots) < MAXIMUM_ROOTS:
-                watch._note_root(self)
+            watch.movements.note_root(self)
             return original(self, *args, **kwargs)
 
         self._session.imitate(named, original)
         setattr(module_class, name, named)
-
-    def _note_root(self, module):
-        for known in self._roots:
-            if known() is module:
-                return
-        self._roots.append(weakref.ref(module))
 
     # -- hooks while a step is digested ------------------------------------------------------------------------
 
@@ -321,12 +266,8 @@ class TorchWatch:
             return
         if leaves is None:
             leaves = self._leaves_of(tensors)
-        moved = self._by_hand
-        if moved is None:
-            moved = self._by_hand = Moved(self._next_index(), "by-hand", None)
-            self._order.append(moved)
-        moved.leaves = [weakref.ref(leaf) for leaf in leaves]
-        self._introduce(moved, list(leaves))
+        self._describe_once()
+        self._by_hand = self.movements.by_hand(self._by_hand, list(leaves))
 
     def _leaves_of(self, tensors):
         if isinstance(tensors, self._torch.Tensor):
@@ -370,8 +311,9 @@ class TorchWatch:
 
     def _around_step(self, step, optimizer, args, kwargs):
         session = self._session
+        if not self.movements.knows(optimizer):
+            session.guard("parameters", self._introduce, optimizer)
         if not self._claim():
-            session.guard("parameters", self._moved_by, optimizer)
             return step(optimizer, *args, **kwargs)
         if self._inside:  # an optimizer inside another: one step
             return step(optimizer, *args, **kwargs)
@@ -384,10 +326,9 @@ class TorchWatch:
                 if closure is None:
                     session.guard("gradients", self._take_gradients, optimizer)
                 else:
-                    session.guard("parameters", self._moved_by, optimizer)
                     watched = self._watch_closure(optimizer, closure)
                     if args:
-                        args = (watched,) + args[1:]
+                        args = (watched, *args[1:])
                     else:
                         kwargs = dict(kwargs, closure=watched)
             result = step(optimizer, *args, **kwargs)
@@ -398,6 +339,10 @@ class TorchWatch:
         self._finish_step()
         return result
 
+    def _introduce(self, optimizer):
+        self._describe_once()
+        self.movements.of(optimizer)
+
     def _watch_closure(self, optimizer, closure):
         def watched():
             result = closure()
@@ -406,106 +351,24 @@ class TorchWatch:
 
         return watched
 
-    def _moved_by(self, optimizer):
-        moved = self._moved.get(id(optimizer))
-        if moved is None or moved.reference() is not optimizer:
-            moved = Moved(self._index_of(optimizer), type(optimizer).__name__, optimizer)
-            self._moved[id(optimizer)] = moved
-            self._order.append(moved)
-            finalizer = weakref.finalize(optimizer, self._discarded, moved)
-            finalizer.atexit = False
-        tensors = moved.tensors()
-        if len(tensors) != moved.count:
-            self._introduce(moved, tensors)
-        return moved, tensors
-
-    def _introduce(self, moved, tensors):
-        """Sends the names and the initial values of what is about to be moved for the first time."""
-        if len(tensors) == moved.count:
-            return
-        self._note_rank()
-        first = moved.count < 0
-        if not self._described:
-            self._described = True
-            self._describe("step")
-        moved.count = len(tensors)
-        moved.group, moved.width = shape_of_parts(len(tensors))
-        moved.pieces = [weakref.ref(t) for t in tensors]
-        moved.gradient_names = ["g:%d" % i for i in range(len(tensors))]
-        moved.parameter_names = ["p:%d" % i for i in range(len(tensors))]
-        names = self._names()
-        plain = [names.get(id(t), "%s %d" % ("leaf" if moved.kind == "by-hand" else "parameter", i)) for i, t in enumerate(tensors)]
-        moved.bytes = sum(t.numel() * t.element_size() for t in tensors)
-        session = self._session
-        session.send(
-            "optimizer",
-            {
-                "index": moved.index,
-                "kind": moved.kind,
-                "names": plain,
-                "shapes": [list(t.shape) for t in tensors],
-                "dtypes": [str(t.dtype).rpartition(".")[2] for t in tensors],
-                "groups": moved.group,
-                "width": moved.width,
-            },
-        )
-        if first:
-            with self._reader.quiet():
-                pieces = self._reader.digests(tensors)
-                kept = self._keep_parameters(moved, tensors)
-            if pieces is not None:
-                self._send_digest("init", {"optimizer": moved.index, "kept": kept}, moved, pieces)
-
-    def _names(self):
-        names = {}
-        for reference in self._roots:
-            module = reference()
-            if module is None:
-                continue
-            for name, parameter in self._torch.nn.Module.named_parameters.__wrapped__(module):
-                names.setdefault(id(parameter), name)
-        return names
-
     def _take_gradients(self, optimizer):
-        moved, tensors = self._moved_by(optimizer)
+        moved, tensors = self.movements.of(optimizer)
         with self._reader.quiet():
             gradients = [t.grad for t in tensors]
             self._gradients = self._reader.digests(gradients)
-            self._kept_gradients = None
-            if self._may_keep(moved, self._session.step):
-                named = [(name, g) for name, g in zip(moved.gradient_names, gradients) if g is not None]
-                self._kept_gradients = block(named, self._reader, moved.headers)
-
-    def _may_keep(self, moved, number):
-        limit = KEEP_ONCE if number == 1 else KEEP_STEP
-        return moved.bytes * 2 <= limit and self._kept + moved.bytes * 2 <= KEEP_TOTAL
+            self._kept_gradients = self.movements.copy_gradients(moved, gradients, self._session.step)
 
     def _take_parameters(self, optimizer):
-        moved, tensors = self._moved_by(optimizer)
+        moved, tensors = self.movements.of(optimizer)
         kept = None
         with self._reader.quiet():
             after = self._reader.digests(tensors)
             if self._kept_gradients is not None:
-                values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
-                if values is not None:
-                    kept = self._keep_blocks([self._kept_gradients, values])
+                kept = self.movements.keep_step(moved, self._kept_gradients, tensors)
         self._kept_gradients = None
         self._emit(
             moved, self._session.step, self._batch, self._losses, self._loss_values, self._gradients, after, kept
         )
-
-    def _keep_parameters(self, moved, tensors):
-        """Keeps initial or final values; returns where, or None if they are too large."""
-        if moved.bytes > KEEP_ONCE or self._kept + moved.bytes > KEEP_TOTAL + 2 * KEEP_ONCE:
-            return None
-        values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
-        return None if values is None else self._keep_blocks([values])
-
-    def _keep_blocks(self, blocks):
-        places = self._session.channel.keep(blocks)
-        if places is not None:
-            self._kept += sum(size for _buffers, size in blocks)
-        return places
 
     def _finish_step(self):
         session = self._session
@@ -534,7 +397,10 @@ class TorchWatch:
             "kept": kept,
         }
         waiting = [p for _source, pieces in batch for p in pieces] + losses + (gradients or []) + (after or [])
-        self._when_known(waiting, lambda known: self._send_step(moved, fields, batch, losses, values, gradients, after, known))
+        waiting += [v for v in values if not isinstance(v, str)]
+        self._outbox.post(
+            waiting, lambda known: self._send_step(moved, fields, batch, losses, values, gradients, after, known)
+        )
 
     def _send_step(self, moved, fields, batch, losses, values, gradients, after, known):
         if batch:
@@ -549,7 +415,8 @@ class TorchWatch:
             fields["batch"] = None
         if losses:
             found = [known(p) for p in losses]
-            fields["loss"] = {"count": len(found), "digest": digest.combine(found).hex(), "values": values}
+            shown = [v if isinstance(v, str) else scalar_text(known(v)) for v in values]
+            fields["loss"] = {"count": len(found), "digest": digest.combine(found).hex(), "values": shown}
         else:
             fields["loss"] = None
         for link, pieces in (("gradients", gradients), ("parameters", after)):
@@ -562,53 +429,14 @@ class TorchWatch:
                 fields[link + "_parts"] = parts(found, moved.group, moved.width)
         self._session.send("step", fields)
 
-    def _send_digest(self, kind, fields, moved, pieces):
-        def send(known):
-            found = [known(p) for p in pieces]
-            fields["digest"] = digest.combine(found).hex()
-            fields["parts"] = parts(found, moved.group, moved.width)
-            self._session.send(kind, fields)
-
-        self._when_known(pieces, send)
-
-    def _when_known(self, pieces, send):
-        """Calls ``send`` at once if all digests are here, else when the accelerator has delivered them: no waiting."""
-        remote = [p for p in pieces if not isinstance(p, bytes)]
-        if not remote and not self._deferred:
-            send(_itself)
-            return
-        if not remote:
-            self._deferred.append((None, None, None, send))
-        else:
-            torch = self._torch
-            device = remote[0].device
-            packed = torch.stack([p.to(device) for p in remote])
-            event = None
-            if device.type == "cuda":
-                host = torch.empty(packed.shape, dtype=torch.int64, pin_memory=True)
-                host.copy_(packed, non_blocking=True)
-                event = torch.cuda.Event()
-                event.record()
-            else:
-                host = packed.cpu()
-            self._deferred.append((remote, host, event, send))
-        self._drain(False)
-
-    def _drain(self, wait):
-        while self._deferred:
-            remote, host, event, send = self._deferred[0]
-            if event is not None and not event.query():
-                if not wait:
-                    return
-                event.synchronize()
-            self._deferred.pop(0)
-            if remote is None:
-                send(_itself)
-                continue
-            values = {id(p): (int(v) & (1 << 64) - 1).to_bytes(8, "little") for p, v in zip(remote, host.tolist())}
-            send(lambda piece, values=values: piece if isinstance(piece, bytes) else values[id(piece)])
-
     # -- facts ------------------------------------------------------------------------------------------------
+
+    def _describe_once(self):
+        """Sends what torch is like at the first step."""
+        self._note_rank()
+        if not self._described:
+            self._described = True
+            self._describe("step")
 
     def _describe(self, at):
         for kind, fields in facts_of(self._torch, at):
@@ -630,102 +458,24 @@ class TorchWatch:
 
     # -- the end ----------------------------------------------------------------------------------------------
 
-    def _discarded(self, moved):
-        self._session.guard("final", self._final, moved, "collected")
-
-    def _final(self, moved, at):
-        if moved.finished:
-            return
-        moved.finished = True
-        tensors = moved.tensors()
-        if not tensors:
-            return
-        with self._reader.quiet():
-            pieces = self._reader.digests(tensors)
-            kept = self._keep_parameters(moved, tensors)
-        if pieces is not None:
-            self._send_digest("final", {"optimizer": moved.index, "at": at, "kept": kept}, moved, pieces)
-
     def end(self):
         """Sends what is still owed: the last step by hand, final parameters, digests on accelerators, the switches."""
         self._complete_pending()
-        for moved in sorted(self._order, key=lambda m: m.index):
-            self._final(moved, "exit")
-        self._drain(True)
+        self.movements.end()
+        self._outbox.drain(True)
         if self._described or self._session.kind == "exec":
             self._describe("exit")
 
     def in_child(self):
-        """A forked child begins anew: what its parent moved is not its own until it moves it."""
-        self._moved = {}
-        self._order = []
+        """A forked child begins anew."""
+        self.movements.forget()
+        self._outbox.in_child()
         self._by_hand = None
         self._pending = None
-        self._deferred = []
         self._described = False
         self._inside = False
         self._owner = None
         self._rank = None
-        self._kept = 0
         self.window = self._session.digests_step(1)
         self._clear()
         self._set_hooks()
-
-
-def _itself(piece):
-    return piece
-
-
-def facts_of(torch, at):
-    """The (kind, fields) pairs that describe this torch and its devices."""
-    backends = torch.backends
-    cuda = torch.cuda
-    facts_ = {
-        "debug": bool(torch.version.debug),
-        "cuda": torch.version.cuda,
-        "hip": getattr(torch.version, "hip", None),
-        "git": getattr(torch.version, "git_version", None),
-        "mkl": bool(backends.mkl.is_available()),
-        "mkldnn": bool(backends.mkldnn.is_available()),
-        "openmp": bool(backends.openmp.is_available()),
-        "cpu_capability": backends.cpu.get_cpu_capability() if hasattr(backends, "cpu") else None,
-        "cudnn": backends.cudnn.version() if backends.cudnn.is_available() else None,
-    }
-    switches = {
-        "threads": torch.get_num_threads(),
-        "interop_threads": torch.get_num_interop_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "deterministic_warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
-        "cudnn_enabled": backends.cudnn.enabled,
-        "cudnn_benchmark": backends.cudnn.benchmark,
-        "cudnn_deterministic": backends.cudnn.deterministic,
-        "cudnn_allow_tf32": _plain(lambda: backends.cudnn.allow_tf32),
-        "matmul_allow_tf32": _plain(lambda: backends.cuda.matmul.allow_tf32),
-        "float32_matmul_precision": _plain(torch.get_float32_matmul_precision),
-        "default_dtype": str(torch.get_default_dtype()).rpartition(".")[2],
-    }
-    found = [("torch", {"at": at, "version": str(torch.__version__), "facts": facts_, "switches": switches})]
-    if at == "step" and cuda.is_initialized():
-        for index in range(cuda.device_count()):
-            properties = cuda.get_device_properties(index)
-            found.append(
-                (
-                    "gpu",
-                    {
-                        "index": index,
-                        "name": properties.name,
-                        "capability": "sm_%d%d" % (properties.major, properties.minor),
-                        "multiprocessors": properties.multi_processor_count,
-                        "memory": properties.total_memory,
-                    },
-                )
-            )
-    return found
-
-
-def _plain(read):
-    # Newer versions refuse the old names where the new ones were used.
-    try:
-        return read()
-    except RuntimeError as error:
-        return "unreadable: %s" % str(error)[:80]

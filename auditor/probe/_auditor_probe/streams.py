@@ -179,9 +179,9 @@ class Streams:
             frame = frame.f_back
         names = frame.f_code.co_names if frame is not None else ()
         # RandomState(seed) draws entropy too, for a state that it then overwrites.
-        if "RandomState" not in names and not _SEEDABLE.isdisjoint(names):
-            if not self._session.places.at_library_import(frame):
-                self._session.entropy.note("numpy-entropy", frame)
+        unseeded = "RandomState" not in names and not _SEEDABLE.isdisjoint(names)
+        if unseeded and not self._session.places.at_library_import(frame):
+            self._session.entropy.note("numpy-entropy", frame)
 
     def _generator(self, generator, args, kwargs, seeded, frame):
         if self._session.places.at_library_import(frame):
@@ -241,7 +241,7 @@ def _value(args, kwargs):
         return None
     if isinstance(value, int):
         return str(value)
-    return "%s" % (str(value)[:40],) if isinstance(value, (float, str)) else type(value).__name__
+    return str(value)[:40] if isinstance(value, (float, str)) else type(value).__name__
 
 
 def held_by(thing, found=None, prefix="", depth=3):
@@ -260,9 +260,9 @@ def held_by(thing, found=None, prefix="", depth=3):
             for i, item in enumerate(value[:16]):
                 state = _state_of(item)
                 if state is not None:
-                    found["%s%s[%d]" % (prefix, name, i)] = digest.of_bytes(state).hex()
+                    found[f"{prefix}{name}[{i}]"] = digest.of_bytes(state).hex()
                 elif type(item).__module__ not in ("builtins", "numpy", "torch"):
-                    held_by(item, found, "%s%s[%d]." % (prefix, name, i), depth - 1)
+                    held_by(item, found, f"{prefix}{name}[{i}].", depth - 1)
         elif hasattr(value, "__dict__") and not isinstance(value, type) and type(value).__module__ != "torch":
             held_by(value, found, prefix + name + ".", depth - 1)
     return found
@@ -278,9 +278,11 @@ def _state_of(value):
         if hasattr(value, "bit_generator"):
             return repr(value.bit_generator.state).encode()
         if name == "RandomState":
-            return ctypes.string_at(value._bit_generator.ctypes.state_address, 624 * 4 + 4) if (
-                type(value._bit_generator).__name__ == "MT19937"
-            ) else repr(value._bit_generator.state).encode()
+            return (
+                ctypes.string_at(value._bit_generator.ctypes.state_address, 624 * 4 + 4)
+                if (type(value._bit_generator).__name__ == "MT19937")
+                else repr(value._bit_generator.state).encode()
+            )
     if module == "torch._C" and name == "Generator" and hasattr(value, "get_state"):
         return bytes(value.get_state().numpy())
     return None

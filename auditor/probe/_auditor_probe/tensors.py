@@ -41,15 +41,13 @@ class Reader:
 
     def plain(self, tensor):
         """The dense, contiguous tensor behind ``tensor``, or None where there are no bits to read (meta, fake)."""
-        torch = self._torch
         if self._wrapped is not None and self._wrapped(tensor):
             return None
         local = getattr(tensor, "_local_tensor", None)  # a distributed tensor's shard
         if local is not None and type(tensor).__name__ == "DTensor":
             tensor = local
-        if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
-            if type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
-                return None
+        if type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
+            return None
         if tensor.layout is not self._strided:
             tensor = tensor.detach().to_dense()
         if tensor.is_meta or tensor.is_quantized:
@@ -67,14 +65,15 @@ class Reader:
 
         ``direct`` is what :meth:`direct` said a moment ago.
         """
-        if direct and tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous():
-            if not tensor.is_conj() and not tensor.is_neg():
-                return digest.of_memory(tensor.data_ptr(), tensor.numel() * tensor.element_size())
-        plain = self.plain(tensor)
+        simple = direct and tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous()
+        plain = tensor if simple and not tensor.is_conj() and not tensor.is_neg() else self.plain(tensor)
         if plain is None:
             return None
         if plain.is_cpu:
-            return digest.of_memory(plain.data_ptr(), plain.numel() * plain.element_size())
+            address = plain.data_ptr()
+            size = plain.numel() * plain.element_size()
+            # A wrapper subclass has a size, but no memory of its own.
+            return digest.of_memory(address, size) if address or not size else None
         if plain.is_cuda and self._torch.cuda.is_current_stream_capturing():
             return None  # nothing may be added to a graph that the program is capturing
         return digest.on_device(plain, self._torch)
@@ -91,10 +90,17 @@ class Reader:
         return pieces
 
     def scalar(self, tensor):
-        """``float.hex()`` of a one-element floating CPU tensor, ``nan`` for every NaN; None for any other tensor."""
-        if tensor.numel() != 1 or not tensor.is_cpu or (self._wrapped is not None and self._wrapped(tensor)):
+        """``float.hex()`` of a one-element floating tensor, ``nan`` for every NaN; None for any other tensor.
+
+        On an accelerator: the bits of the value as a double, in a 0-dimensional int64 tensor (see ``scalar_text``).
+        """
+        if tensor.numel() != 1 or (self._wrapped is not None and self._wrapped(tensor)):
             return None
         torch = self._torch
+        if tensor.is_cpu and not tensor.data_ptr():
+            return None
+        if not tensor.is_cpu:
+            return tensor.detach().reshape(()).double().view(torch.int64) if tensor.is_floating_point() else None
         if tensor.dtype is torch.float32:
             value = ctypes.c_float.from_address(tensor.data_ptr()).value
         elif tensor.dtype is torch.float64:
@@ -104,6 +110,12 @@ class Reader:
         else:
             return None
         return "nan" if value != value else float(value).hex()
+
+
+def scalar_text(piece):
+    """``float.hex()`` of the double whose 8 bytes these are, ``nan`` for every NaN."""
+    value = struct.unpack("<d", piece)[0]
+    return "nan" if value != value else value.hex()
 
 
 def text(piece, width):
@@ -133,7 +145,10 @@ def parts(pieces, group, width):
         for piece in pieces:
             a, b, c = piece[0], piece[1], piece[2]
             out.append(
-                alphabet[a & 63] + alphabet[b & 63] + alphabet[c & 63] + alphabet[(a >> 6) | (b >> 6 << 2) | (c >> 6 << 4)]
+                alphabet[a & 63]
+                + alphabet[b & 63]
+                + alphabet[c & 63]
+                + alphabet[(a >> 6) | (b >> 6 << 2) | (c >> 6 << 4)]
             )
         return "".join(out)
     return "".join([text(piece, width) for piece in pieces])
@@ -154,6 +169,8 @@ def block(named, reader, headers):
         if not kind or plain is None or not plain.is_cpu:
             return None
         size = plain.numel() * plain.element_size()
+        if size and not plain.data_ptr():
+            return None
         facts.append((name, kind, tuple(plain.shape), size))
         if size:
             buffers.append(ctypes.string_at(plain.data_ptr(), size))

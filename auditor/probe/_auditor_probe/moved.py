@@ -1,0 +1,222 @@
+"""The parameters that training moves: which they are, what they are called, how they began and ended."""
+
+import weakref
+
+from . import digest
+from .tensors import block, parts, shape_of_parts
+
+MAXIMUM_ROOTS = 64
+# Values are kept beside the trace while they are small, so that a difference can be told in numbers (bytes).
+KEEP_STEP = 1 << 19
+KEEP_ONCE = 1 << 24
+KEEP_TOTAL = 1 << 25
+
+
+class Moved:
+    """The parameters that one optimizer moves (or, by hand, the leaves of the graph), and what is known of them."""
+
+    def __init__(self, index, kind, optimizer):
+        self.index = index
+        self.kind = kind
+        self.optimizer = weakref.ref(optimizer) if optimizer is not None else _nothing
+        self.count = -1
+        self.group = 1
+        self.width = 4
+        self.bytes = 0
+        self.gradient_names = ()
+        self.parameter_names = ()
+        self.headers = {}
+        self.members = ()  # weak references to the parameters, for when the optimizer is gone, or there is none
+        self.superseded = False
+        self.final = None
+
+    def tensors(self):
+        """The parameters in the optimizer's order; empty once any of them is gone."""
+        optimizer = self.optimizer()
+        if optimizer is not None:
+            return [p for group in optimizer.param_groups for p in group["params"]]
+        found = [member() for member in self.members]
+        return [] if any(t is None for t in found) else found
+
+
+def _nothing():
+    return None
+
+
+class Movements:
+    """Everything that is moved in one process."""
+
+    def __init__(self, session, torch, reader, outbox):
+        self._session = session
+        self._torch = torch
+        self._reader = reader
+        self._outbox = outbox
+        self._indices = weakref.WeakKeyDictionary()
+        self._made = 0
+        self._roots = []
+        self.forget()
+
+    def forget(self):
+        """Begins anew, in a forked child: what its parent moved is not its own until it moves it."""
+        self._known = {}
+        self._order = []
+        self._kept = 0
+
+    # -- who moves what ---------------------------------------------------------------------------------------
+
+    def number(self, optimizer=None):
+        """The optimizer's index, counted in the order in which they were made; a new one for what has no optimizer."""
+        index = self._indices.get(optimizer) if optimizer is not None else None
+        if index is None:
+            index = self._made
+            self._made += 1
+            if optimizer is not None:
+                self._indices[optimizer] = index
+        return index
+
+    def of(self, optimizer):
+        """What this optimizer moves, introduced in the trace if it is new; and its parameters."""
+        moved = self._known.get(id(optimizer))
+        if moved is None or moved.optimizer() is not optimizer:
+            moved = Moved(self.number(optimizer), type(optimizer).__name__, optimizer)
+            self._known[id(optimizer)] = moved
+            self._order.append(moved)
+            weakref.finalize(optimizer, self._discarded, moved).atexit = False
+        tensors = moved.tensors()
+        if len(tensors) != moved.count:
+            self._introduce(moved, tensors)
+        return moved, tensors
+
+    def knows(self, optimizer):
+        """Whether this optimizer was introduced."""
+        moved = self._known.get(id(optimizer))
+        return moved is not None and moved.optimizer() is optimizer
+
+    def by_hand(self, moved, leaves):
+        """What a program moves itself: ``moved`` of the step before, or None, brought up to date."""
+        if moved is None:
+            moved = Moved(self.number(), "by-hand", None)
+            self._order.append(moved)
+        moved.members = [weakref.ref(leaf) for leaf in leaves]
+        if len(leaves) != moved.count:
+            self._introduce(moved, leaves)
+        return moved
+
+    def note_root(self, module):
+        """Remembers a module whose parameters the program asked for: it gives them their names."""
+        if len(self._roots) < MAXIMUM_ROOTS and not any(known() is module for known in self._roots):
+            self._roots.append(weakref.ref(module))
+
+    def _names(self):
+        names = {}
+        for reference in self._roots:
+            module = reference()
+            if module is not None:
+                for name, parameter in self._torch.nn.Module.named_parameters.__wrapped__(module):
+                    names.setdefault(id(parameter), name)
+        return names
+
+    def _introduce(self, moved, tensors):
+        """Sends the names and the initial values of what is about to be moved for the first time."""
+        first = moved.count < 0
+        moved.count = len(tensors)
+        moved.group, moved.width = shape_of_parts(len(tensors))
+        moved.members = [weakref.ref(t) for t in tensors]
+        moved.gradient_names = [f"g:{i}" for i in range(len(tensors))]
+        moved.parameter_names = [f"p:{i}" for i in range(len(tensors))]
+        moved.bytes = sum(t.numel() * t.element_size() for t in tensors)
+        self._supersede(moved, tensors)
+        names = self._names()
+        unnamed = "leaf" if moved.kind == "by-hand" else "parameter"
+        self._session.send(
+            "optimizer",
+            {
+                "index": moved.index,
+                "kind": moved.kind,
+                "names": [names.get(id(t), f"{unnamed} {i}") for i, t in enumerate(tensors)],
+                "shapes": [list(t.shape) for t in tensors],
+                "dtypes": [str(t.dtype).rpartition(".")[2] for t in tensors],
+                "groups": moved.group,
+                "width": moved.width,
+            },
+        )
+        if first:
+            found = self._whole(moved, tensors)
+            if found is not None:
+                self._send("init", {}, moved, found)
+
+    def _supersede(self, moved, tensors):
+        """Marks optimizers whose parameters another now moves: when they are collected is the garbage collector's
+        choice, and the parameters' end is told with those of their successor."""
+        addresses = {id(t) for t in tensors}
+        for older in self._order:
+            if older is moved or older.superseded or not older.members:
+                continue
+            members = [member() for member in older.members]
+            if all(t is not None and id(t) in addresses for t in members):
+                older.superseded = True
+
+    # -- how it ends ------------------------------------------------------------------------------------------
+
+    def _discarded(self, moved):
+        # A forked child may discard what its parent moved.
+        if moved in self._order:
+            self._session.guard("final", self._read_final, moved, "collected")
+
+    def _read_final(self, moved, at):
+        if moved.final is None and not moved.superseded:
+            tensors = moved.tensors()
+            found = self._whole(moved, tensors) if tensors else None
+            if found is not None:
+                moved.final = (at, found)
+
+    def end(self):
+        """Sends the final digests of everything moved."""
+        for moved in sorted(self._order, key=lambda m: m.index):
+            self._read_final(moved, "exit")
+            if moved.final is not None and not moved.superseded:
+                at, found = moved.final
+                self._send("final", {"at": at}, moved, found)
+
+    def _whole(self, moved, tensors):
+        """(digests, where the values were kept or None) of all parameters; None where they cannot be read."""
+        with self._reader.quiet():
+            pieces = self._reader.digests(tensors)
+            if pieces is None:
+                return None
+            kept = None
+            if moved.bytes <= KEEP_ONCE and self._kept + moved.bytes <= KEEP_TOTAL + 2 * KEEP_ONCE:
+                values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
+                kept = None if values is None else self._keep([values])
+        return pieces, kept
+
+    def _send(self, kind, fields, moved, found):
+        pieces, kept = found
+
+        def send(known):
+            here = [known(p) for p in pieces]
+            digests = {"digest": digest.combine(here).hex(), "parts": parts(here, moved.group, moved.width)}
+            self._session.send(kind, dict(fields, optimizer=moved.index, kept=kept, **digests))
+
+        self._outbox.post(pieces, send)
+
+    # -- values -----------------------------------------------------------------------------------------------
+
+    def copy_gradients(self, moved, gradients, number):
+        """A block of the gradients' values if this step's are to be kept, else None."""
+        limit = KEEP_ONCE if number == 1 else KEEP_STEP
+        if moved.bytes * 2 > limit or self._kept + moved.bytes * 2 > KEEP_TOTAL:
+            return None
+        named = [(name, g) for name, g in zip(moved.gradient_names, gradients) if g is not None]
+        return block(named, self._reader, moved.headers)
+
+    def keep_step(self, moved, gradients, tensors):
+        """Keeps a step's values (``gradients`` a block from :meth:`copy_gradients`); returns where, or None."""
+        values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
+        return None if values is None else self._keep([gradients, values])
+
+    def _keep(self, blocks):
+        places = self._session.channel.keep(blocks)
+        if places is not None:
+            self._kept += sum(size for _buffers, size in blocks)
+        return places
