@@ -189,18 +189,17 @@ def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Sett
         return LevelVerdict("not-reached", f"The runs differ in {differing}.", measured)
     if comparison.gaps:
         return LevelVerdict("inconclusive", _gap(comparison.gaps), measured)
+    if not comparison.handshake and not (compared.checkpoint_tensors and compared.metrics):
+        lacking = "a checkpoint with tensors in it" if not compared.checkpoint_tensors else "a metric"
+        if not compared.checkpoint_tensors and not compared.metrics:
+            lacking = "what could be compared instead (a checkpoint with tensors in it, a metric)"
+        what = f"The probe did not enter the program (it runs isolated, or is no Python), and {lacking} is missing."
+        return LevelVerdict("inconclusive", what, measured)
     if not _decides(compared):
         if compared.drawn_streams:
             what = "Nothing but random streams could be compared, and those agree; that says nothing about the results."
         else:
             what = "Nothing that decides could be compared: no parameters, no checkpoint with tensors in it, no metric."
-        return LevelVerdict("inconclusive", what, measured)
-    if not comparison.handshake and not (compared.checkpoint_tensors and compared.metrics):
-        lacking = "a checkpoint with tensors in it" if not compared.checkpoint_tensors else "a metric"
-        what = (
-            "The probe did not enter the program (it runs isolated, or is no Python), "
-            f"and {lacking} to compare instead is missing."
-        )
         return LevelVerdict("inconclusive", what, measured)
     measured["max_abs_difference"] = 0.0
     extent = (

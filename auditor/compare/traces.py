@@ -469,6 +469,8 @@ def _own_gaps(evidence: RunEvidence, tally: _Tally) -> None:
         if trace.end is None and not trace.problem and not is_worker(trace):
             said = f"{where}: the trace ends without a last line (the process was killed, or crashed)"
             (tally.gaps if _trains(trace) or trace.role == "main" else tally.notes).append(said)
+        for child in trace.unwatched:
+            tally.gaps.append(f"{where}: it started {child.child} so that the probe could not enter it")
         stale = sorted({read.path for read in trace.stale_reads if _stale(read.path)})
         if stale:
             more = f" (and {len(stale) - 1} more)" if len(stale) > 1 else ""

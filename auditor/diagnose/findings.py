@@ -102,21 +102,19 @@ def _alike(
     def states(line: Worker) -> dict[str, str]:
         return line.held if field == "held" else line.streams
 
-    by_state: dict[str, list[int]] = defaultdict(list)
+    # A worker may be seeded anew after its start was recorded (by a worker_init_fn): only those that also end alike made
+    # the same choices throughout. One whose end was not seen, or that never drew, shows nothing.
+    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, line in sorted(starts.items()):
-        if name in states(line):
-            by_state[states(line)[name]].append(number)
-    for state, numbers in by_state.items():
-        if len(numbers) < 2:
-            continue
-        # A worker whose end was not seen (it was ended from outside) may have drawn; one that was seen not to, did not.
-        seen = [number for number in numbers if number in ends and name in states(ends[number])]
-        moved = [number for number in seen if states(ends[number])[name] != state]
-        if moved:
+        start, end = states(line).get(name), states(ends[number]).get(name) if number in ends else None
+        if start is not None and end is not None and start != end:
+            alike[start, end].append(number)
+    for numbers in alike.values():
+        if len(numbers) > 1:
             listed = ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "")
             yield Finding(
                 "identical-worker-randomness",
-                f"workers {listed} of DataLoader {loader} begin with {what} in the same state and draw from it: "
+                f"workers {listed} of DataLoader {loader} begin with {what} in the same state and draw from it alike: "
                 "they all make the same random choices",
                 "warning",
                 place,

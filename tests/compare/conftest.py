@@ -77,6 +77,7 @@ def process(steps: tuple[Step, ...] | int = 3, role: str = "main", **changed: An
         "loaders": (),
         "entropy": (),
         "stale_reads": (),
+        "unwatched": (),
         "optimizers": (optimizer(),) if lines else (),
         "inits": (Init(optimizer=0, digest=digest("init"), parts="eeeeffff"),) if lines else (),
         "steps": lines,

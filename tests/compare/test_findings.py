@@ -54,7 +54,8 @@ def test_workers_that_begin_apart_or_never_draw_are_not(make: Make, runs: Any) -
     apart = [worker(make, 0, "a", "b"), worker(make, 1, "c", "d")]
     idle = [worker(make, 0, "a", "a"), worker(make, 1, "a", "a")]
     unseen = [worker(make, 0, "a", None), worker(make, 1, "a", None)]
-    for workers in (apart, idle, unseen):
+    reseeded = [worker(make, 0, "a", "b"), worker(make, 1, "a", "c")]
+    for workers in (apart, idle, unseen, reseeded):
         assert by_rule(found_in(runs(1, make.process(3), *workers)), "identical-worker-randomness") == []
 
 

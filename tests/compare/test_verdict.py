@@ -115,8 +115,7 @@ def test_without_the_probe_files_must_carry_it(make: Make, tensors: int, metrics
     found = comparison(handshake=False, compared=Compared(checkpoint_tensors=tensors, metrics=metrics))
     judged = judge(found, [make.record(1), make.record(2)], Settings())
     assert judged.levels["bit-exact"].verdict == verdict
-    if metrics or tensors:
-        assert "probe" in judged.levels["bit-exact"].reason
+    assert "probe" in judged.levels["bit-exact"].reason
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout"])
