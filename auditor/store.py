@@ -439,6 +439,7 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         loaders=every(lines.Loader),
         entropy=every(lines.Entropy),
         stale_reads=every(lines.StaleRead),
+        unwatched=every(lines.Unwatched),
         optimizers=every(lines.Optimizer),
         inits=every(lines.Init),
         steps=every(Step),

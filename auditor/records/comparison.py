@@ -33,8 +33,9 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One number (or series) that every run reported.
 
     ``values[i]`` is the i-th run's series (one value for a scalar; NaN and infinities as ``nan``/``inf``/``-inf``
-    strings). ``declared`` by the user or ``found`` in a result file. ``volatile`` says why it decides nothing, or is empty.
-    ``problem`` says why it could not be compared, or is empty. ``max_abs_difference`` over all runs; None if not computable.
+    strings). ``declared`` by the user or ``found`` in a result file. ``volatile`` says why it decides nothing, or is
+    empty; ``problem`` why it could not be compared, or is empty. ``max_abs_difference`` is over all runs, None if not
+    computable.
     """
 
     name: str

@@ -20,8 +20,8 @@ class MetricRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What decides the verdict; kept in ``audit.json``.
 
-    ``tolerances`` maps metric names (or ``*``) to absolute tolerances; ``ignore`` and ``decide`` are shell patterns over
-    metric names and artefact paths that overrule what was taken for volatile.
+    ``tolerances`` maps metric names (or ``*``) to absolute tolerances; ``ignore`` and ``decide`` are shell patterns
+    over metric names and artefact paths that overrule what was taken for volatile.
     """
 
     require: str | None = None

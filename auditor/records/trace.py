@@ -149,6 +149,14 @@ class StaleRead(Line, frozen=True, forbid_unknown_fields=True, tag="stale-read")
     step: int
 
 
+class Unwatched(Line, frozen=True, forbid_unknown_fields=True, tag="unwatched"):
+    """A Python child that was started so that the probe could not enter it (a cleared environment, ``-I``)."""
+
+    child: str
+    place: Place | None
+    step: int
+
+
 class Optimizer(Line, frozen=True, forbid_unknown_fields=True, tag="optimizer"):
     """The parameters that one optimizer (``index`` from 0, in order of making) moves, in its own order.
 
@@ -300,6 +308,7 @@ TraceLine = (
     | Loader
     | Entropy
     | StaleRead
+    | Unwatched
     | Optimizer
     | Init
     | Step
@@ -331,6 +340,7 @@ class ProcessTrace(msgspec.Struct, frozen=True):
     loaders: tuple[Loader, ...]
     entropy: tuple[Entropy, ...]
     stale_reads: tuple[StaleRead, ...]
+    unwatched: tuple[Unwatched, ...]
     optimizers: tuple[Optimizer, ...]
     inits: tuple[Init, ...]
     steps: tuple[Step, ...]

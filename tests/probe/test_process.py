@@ -20,6 +20,8 @@ from auditor.records.trace import (
     Seed,
     Step,
     Streams,
+    Unwatched,
+    Worker,
 )
 from tests.probe.conftest import Watched
 
@@ -339,3 +341,43 @@ for _ in range(4):
 """
     seen = watch(source)
     assert [s.batch.sources for s in seen.of(Step)] == [["Linear"]] * 4
+
+
+def test_children_that_the_probe_cannot_enter_are_told(watch: Watch) -> None:
+    source = """
+import os, subprocess, sys
+subprocess.run([sys.executable, '-c', 'pass'], check=True)
+subprocess.run([sys.executable, '-c', 'pass'], check=True, env=dict(os.environ, OTHER='1'))
+subprocess.run(['true'], check=True, env={})
+subprocess.run([sys.executable, '-I', '-c', 'pass'], check=True)
+subprocess.run([sys.executable, '-W', 'ignore', '-c', 'pass'], check=True, env={'PATH': ''})
+"""
+    seen = watch(source, audit_started_ns=1, run_started_ns=2)
+    assert seen.returncode == 0, seen.stderr
+    assert [u.place.line for u in seen.of(Unwatched)] == [6, 7]
+    assert len(seen.traces) == 3
+
+
+def test_workers_tell_their_randomness_after_they_were_seeded(watch: Watch) -> None:
+    source = """
+import numpy as np, torch
+from torch.utils.data import DataLoader, Dataset
+class Data(Dataset):
+    def __init__(self): self.rng = np.random.default_rng(0)
+    def __len__(self): return 8
+    def __getitem__(self, i): return torch.randn(2) + self.rng.normal() + np.random.rand()
+def begin(worker): np.random.seed(100 + worker)
+torch.manual_seed(0)
+for batch in DataLoader(Data(), batch_size=2, num_workers=2, worker_init_fn=begin):
+    print(batch.sum().item())
+"""
+    seen = watch(source)
+    bare = watch(source, probed=False)
+    assert seen.stdout == bare.stdout != ""
+    workers = [[line for line in trace if isinstance(line, Worker)] for trace in seen.traces[1:]]
+    assert [[w.at for w in told] for told in workers] == [["start", "end"]] * 2
+    (one, one_after), (two, _two_after) = workers
+    assert one.streams["numpy"] != two.streams["numpy"]
+    assert one.streams["torch"] != two.streams["torch"]
+    assert one.held == two.held != {}
+    assert one_after.held != one.held

@@ -106,14 +106,25 @@ class Loaders:
             session = loaders._session
             loaders._worker = (session.loader_now, number)
             session.guard("worker", session._role)
-            session.guard("worker", loaders._tell, "start", dataset, number, total)
+            bound["init_fn"] = loaders._after(bound.get("init_fn"), dataset, number, total)
             try:
-                return original(*args, **kwargs)
+                return original(**bound)
             finally:
                 session.guard("worker", loaders._tell, "end", dataset, number, total)
 
         self._session.imitate(_worker_loop, original)
         worker._worker_loop = _worker_loop
+
+    def _after(self, init_fn, dataset, number, total):
+        """The program's ``worker_init_fn`` (or none), and then the state that the worker starts with: torch has seeded
+        it by then."""
+
+        def initialised(worker_id):
+            if init_fn is not None:
+                init_fn(worker_id)
+            self._session.guard("worker", self._tell, "start", dataset, number, total)
+
+        return initialised
 
     def _tell(self, at, dataset, number, total):
         session = self._session

@@ -7,7 +7,7 @@ import time
 
 from . import facts
 from .channel import Channel, Places
-from .stale import StaleReads
+from .gaps import Gaps
 
 _perf = time.perf_counter_ns
 _exit = os._exit
@@ -44,7 +44,7 @@ class Session:
             self.torch_watch = None
             self._planned = _read_plan(config.get("plan"), self.label)
             if config.get("audit_started_ns"):
-                StaleReads(self, config["audit_started_ns"], config.get("run_started_ns") or 0).watch()
+                Gaps(self, config["audit_started_ns"], config.get("run_started_ns") or 0).watch()
 
     # -- guard ------------------------------------------------------------------------------------------------
 

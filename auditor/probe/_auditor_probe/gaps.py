@@ -1,4 +1,4 @@
-"""Notices reads of files that changed since the audit began: what one run wrote, another must not read."""
+"""Watches audit events for what leaves the evidence incomplete: stale reads, children that are not seen."""
 
 import os
 import stat
@@ -10,8 +10,9 @@ MAXIMUM_RECORDS = 100
 _UNREMARKABLE = ("/proc/", "/sys/", "/dev/", "/etc/", "/run/", "/usr/", "/lib", "/var/lib/", "/opt/")
 
 
-class StaleReads:
-    """Sends a line for each file that is opened for reading and was changed between the audit's and the run's start.
+class Gaps:
+    """Sends a line for each file that is read and was changed between the audit's and the run's start, and for each
+    Python child that is started so that the probe cannot enter it.
 
     Times in nanoseconds since the epoch. Files are seen by the interpreter's audit events, whoever opens them; what a C
     library opens by itself is not seen, but for SQLite.
@@ -37,6 +38,10 @@ class StaleReads:
                 self._opened(args[0], args[2])
             elif event == "sqlite3.connect":
                 self._opened(args[0], os.O_RDWR)
+            elif event == "subprocess.Popen":
+                self._started(args[0], args[1], args[3])
+            elif event in ("os.posix_spawn", "os.exec"):
+                self._started(args[0], args[1], args[2])
 
         sys.addaudithook(hook)
 
@@ -54,6 +59,24 @@ class StaleReads:
         except (OSError, ValueError, TypeError):
             return  # no such file: nothing to read
 
+    def _started(self, executable, arguments, environment):
+        self._session.guard("child", self._look_at_child, executable, arguments, environment)
+
+    def _look_at_child(self, executable, arguments, environment):
+        if isinstance(arguments, (str, bytes, os.PathLike)):
+            arguments = [arguments]
+        words = [os.fsdecode(word) for word in arguments]
+        name = os.path.basename(os.fsdecode(executable) if executable else words[0])
+        if not name.startswith(("python", "pypy")):
+            return
+        names = {os.fsdecode(n) for n in (os.environ if environment is None else environment)}
+        without = not {"_AUDITOR_PROBE", "PYTHONPATH"} <= names or _isolated(words[1:])
+        label = " ".join([name, *(os.path.basename(word) for word in words[1:2])])[:80]
+        if without and label not in self._seen:
+            self._seen.add(label)
+            place, _caller = self._session.places.find(sys._getframe(1))
+            self._session.send("unwatched", {"child": label, "place": place, "step": self._session.step})
+
     def _tell(self, name):
         if name.startswith(self._unremarkable) or name.endswith(".pyc"):
             return
@@ -63,3 +86,13 @@ class StaleReads:
         session = self._session
         place, _caller = session.places.find(sys._getframe(1))
         session.send("stale-read", {"path": name, "place": place, "step": session.step})
+
+
+def _isolated(arguments):
+    """Whether an interpreter with these arguments ignores its environment or its site (``-I``, ``-E``, ``-S``)."""
+    for word in arguments:
+        if not word.startswith("-") or word[1:2] in ("c", "m", "-", ""):
+            return False
+        if word[1] not in "WX" and set("IES") & set(word):
+            return True
+    return False
