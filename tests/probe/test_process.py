@@ -381,3 +381,19 @@ for batch in DataLoader(Data(), batch_size=2, num_workers=2, worker_init_fn=begi
     assert one.streams["torch"] != two.streams["torch"]
     assert one.held == two.held != {}
     assert one_after.held != one.held
+
+
+def test_training_in_a_thread_of_its_own_is_seen_from_the_first_batch(watch: Watch) -> None:
+    source = """
+import threading, torch
+torch.manual_seed(0)
+def train():
+    m = torch.nn.Linear(2, 2); o = torch.optim.SGD(m.parameters(), lr=0.1)
+    for _ in range(3):
+        m(torch.randn(2, 2)).sum().backward(); o.step()
+torch.nn.Linear(2, 2)(torch.randn(2, 2))
+trainer = threading.Thread(target=train)
+trainer.start(); trainer.join()
+"""
+    seen = watch(source)
+    assert [s.batch.sources for s in seen.of(Step)] == [["Linear"]] * 3

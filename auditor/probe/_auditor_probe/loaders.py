@@ -79,7 +79,7 @@ class Loaders:
 
         def __next__(self):
             data = original_next(self)
-            if watch.window and watch._capturing and grad_enabled() and watch.follows_this_thread():
+            if watch.window and watch._capturing and grad_enabled():
                 watch._session.guard("batch", loaders._take, numbers.get(self), data)
             return data
 

@@ -28,6 +28,7 @@ class TorchWatch:
         # One thread's steps are followed. What others do meanwhile has no place in its order; the parameters that they
         # move are digested at the end.
         self._owner = None
+        self._early = {}
         self._any_made = False
         self._compiled = False
         self._handles = None
@@ -147,25 +148,31 @@ class TorchWatch:
             self._handles = None
 
     def _before_forward(self, module, inputs):
-        if self._root is None and inputs and self._capturing and self._grad_enabled() and self.follows_this_thread():
+        if inputs and self._capturing and _ident() not in self._inside_of and self._grad_enabled():
             self._session.guard("batch", self._take_inputs, module, inputs)
 
     def _after_forward(self, module, inputs, output):
-        if self._root is module:
-            self._root = None
+        if self._inside_of.get(_ident()) is module:
+            del self._inside_of[_ident()]
 
     def _take_inputs(self, module, inputs):
         if isinstance(module, self._torch.jit.ScriptModule):
             return
         found = tensors_in(inputs, self._torch, [])
         if found:
-            self._root = module
+            self._inside_of[_ident()] = module
             self.take_batch(type(module).__name__, found)
 
     def take_batch(self, source, found):
         """Adds the digests of what goes into the model to the batch of the step that is under way."""
-        if len(self._batch) >= MAXIMUM_BATCHES:
-            self._capturing = False
+        if self._owner is None:
+            # Which thread trains is not known yet: each one's inputs are set aside until one of them does.
+            batch = self._early.setdefault(_ident(), [])
+        elif self._owner == _ident():
+            batch = self._batch
+        else:
+            return
+        if len(batch) >= MAXIMUM_BATCHES:
             return
         pieces = []
         direct = self._reader.direct()
@@ -178,7 +185,7 @@ class TorchWatch:
                 else:
                     piece = digest.of_bytes(tensor.tobytes())
                 pieces.append(piece)
-        self._batch.append((source, pieces))
+        batch.append((source, pieces))
 
     def _clear(self):
         self._batch = []
@@ -186,7 +193,7 @@ class TorchWatch:
         self._loss_values = []
         self._gradients = None
         self._kept_gradients = None
-        self._root = None
+        self._inside_of = {}
         self._capturing = True
 
     # -- threads ----------------------------------------------------------------------------------------------
@@ -197,14 +204,11 @@ class TorchWatch:
         if ident == self._owner:
             return True
         if self._owner is None or self._owner not in threading._active:
+            self._batch = self._early.pop(ident, []) if self._owner is None else []
+            self._early = {}
             self._owner = ident
             return True
         return False
-
-    def follows_this_thread(self):
-        """Whether what the calling thread feeds the model belongs to the steps that are followed."""
-        owner = self._owner
-        return _ident() == (threading.main_thread().ident if owner is None else owner)
 
     # -- backward ---------------------------------------------------------------------------------------------
 
@@ -222,7 +226,7 @@ class TorchWatch:
         result = original(tensors, *args, **kwargs)
         if self.window:
             self._capturing = True
-            self._root = None
+            self._inside_of = {}
         if by_hand:
             session.guard("step by hand", self._after_hand, None)
         return result
@@ -475,6 +479,7 @@ class TorchWatch:
         self._described = False
         self._inside = False
         self._owner = None
+        self._early = {}
         self._rank = None
         self.window = self._session.digests_step(1)
         self._clear()
