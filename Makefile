@@ -59,7 +59,7 @@ lock: $(LOCK_VENV)/.lock ## Write the locks from pyproject.toml; UPGRADE=1 takes
 	$(LOCK_VENV)/bin/python lockfiles/make_locks.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what the targets above have set up.
-	rm -rf $(VENV) $(INTEGRATIONS_VENV) $(LOCK_VENV)
+	rm -rf $(VENV) $(INTEGRATIONS_VENV) $(LOCK_VENV) .venv-interpreters
 
 # A stamp in each environment is as old as the locks it was made from: a changed lock makes it anew.
 

@@ -18,13 +18,22 @@ OLDEST_PYTHON = "3.10"
 CUDA_ONLY = re.compile(r"(nvidia|cuda)-[a-z0-9-]+|triton")
 
 
-def resolve(requirements: list[str], output: Path, constraints: tuple[Path, ...], upgrade: bool) -> None:
-    """Lock ``requirements`` for every supported Python and platform, with the hash of every file."""
+def resolve(
+    requirements: list[str], output: Path, constraints: tuple[Path, ...], upgrade: bool, python: str | None = None
+) -> None:
+    """Lock ``requirements`` with the hash of every file.
+
+    For every supported Python and platform, or for one ``python`` (``3.8``) on Linux.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in requirements))
         command = [sys.executable, "-m", "uv", "pip", "compile", str(source), "--output-file", str(output)]
-        command += ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--quiet"]
+        if python is None:
+            command += ["--universal", "--python-version", OLDEST_PYTHON]
+        else:
+            command += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_28"]
+        command += ["--generate-hashes", "--quiet"]
         command += ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header"]
         for constraint in constraints:
             command += ["--constraint", str(constraint)]
@@ -96,6 +105,11 @@ def main() -> int:
     resolve(wanted, integrations, (auditor, cuda, HERE / "dev.txt"), upgrade)
     integrations.write_text(without_torch(integrations.read_text()))
     resolve(groups["lock"], HERE / "lock.txt", (), upgrade)
+    for line in (HERE / "interpreters.in").read_text().splitlines():
+        python, *packages = line.split()
+        if packages and python != "#":
+            name = "-".join([f"python{python}", *(package.replace("==", "-") for package in packages)])
+            resolve(packages, HERE / "interpreters" / f"{name}.txt", (), upgrade, python)
     return 0
 
 

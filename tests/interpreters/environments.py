@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LOCKS = ROOT / "lockfiles"
 # Only a hang ends by it: torch's CUDA builds are several gigabytes.
 LIMIT = 1800
 
@@ -27,16 +28,14 @@ class Environment:
         return "-".join((f"python{self.python}", *(package.replace("==", "-") for package in self.packages)))
 
 
-# Each interpreter with the oldest torch from 1.13 on, and the newest, that has a wheel for it.
-TORCH = (
-    Environment("3.8", ("torch==1.13.0", "numpy==1.24.4")),
-    Environment("3.8", ("torch==2.4.1", "numpy==1.24.4")),
-    Environment("3.10", ("torch==2.14.1", "numpy==2.2.6")),
-    Environment("3.12", ("torch==2.2.0", "numpy==1.26.4")),
-    Environment("3.12", ("torch==2.14.1", "numpy==2.5.5")),
-)
-NUMPY = (Environment("3.8", ("numpy==1.24.4",)), Environment("3.13", ("numpy==2.5.5",)))
-BARE = tuple(Environment(python) for python in ("3.8", "3.9", "3.10", "3.12", "3.13"))
+def _listed() -> tuple[Environment, ...]:
+    lines = [line.split() for line in (LOCKS / "interpreters.in").read_text(encoding="utf-8").splitlines()]
+    return tuple(Environment(python, tuple(packages)) for python, *packages in lines if python != "#")
+
+
+TORCH = tuple(one for one in _listed() if any(package.startswith("torch==") for package in one.packages))
+NUMPY = tuple(one for one in _listed() if one.packages and one not in TORCH)
+BARE = tuple(one for one in _listed() if not one.packages)
 
 
 class Unavailable(Exception):
@@ -64,34 +63,35 @@ def interpreters() -> dict[str, Path]:
 
 
 def make(environment: Environment, home: Path) -> Path:
-    """The environment's interpreter, made in ``home`` unless it is there; raises Unavailable."""
+    """The environment's interpreter, made from its lock in ``home`` unless it is there; raises Unavailable."""
     base = interpreters().get(environment.python)
     if base is None:
         raise Unavailable(f"no Python {environment.python} is on this machine (pyenv's and PATH were searched)")
-    wanted = hashlib.sha256("\n".join([str(base), *environment.packages]).encode()).hexdigest()[:8]
+    lock = LOCKS / "interpreters" / f"{environment.id}.txt"
+    wanted = hashlib.sha256(str(base).encode() + (lock.read_bytes() if environment.packages else b"")).hexdigest()[:8]
     directory = home / f"{environment.id}-{wanted}"
     python = directory / "bin" / "python"
     if (directory / "complete").exists():
         return python
     shutil.rmtree(directory, ignore_errors=True)
-    uv = _uv()
-    if uv is not None:
-        _do([*uv, "venv", "--quiet", "--no-project", "--python", str(base), str(directory)])
-        install = [*uv, "pip", "install", "--quiet", "--python", str(python)]
-    else:
-        _do([str(base), "-m", "venv", str(directory)])
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = _uv(home)
+    _do([uv, "venv", "--quiet", "--no-project", "--python", str(base), str(directory)])
     if environment.packages:
-        _do([*install, "--only-binary", ":all:", *environment.packages])
+        _do([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock)])
     (directory / "complete").touch()
     return python
 
 
-def _uv() -> list[str] | None:
-    """uv, which installs from its cache without copying: beside the tests' own interpreter, or on PATH."""
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    return None if found is None else [found]
+def _uv(home: Path) -> str:
+    """uv, from its lock: it unpacks a wheel once, and every environment after that shares the files."""
+    lock = LOCKS / "lock.txt"
+    directory = home / f"uv-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
+    if not (directory / "complete").exists():
+        _do([sys.executable, "-m", "venv", "--clear", str(directory)])
+        pip = [str(directory / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        _do([*pip, "install", "--require-hashes", "-r", str(lock)])
+        (directory / "complete").touch()
+    return str(directory / "bin" / "uv")
 
 
 def _version(python: Path) -> str | None:
