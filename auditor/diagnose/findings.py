@@ -19,6 +19,7 @@ _STREAM_NAMES = {
     "numpy": "NumPy's global stream",
     "torch": "torch's CPU stream",
     "torch-cuda": "torch's CUDA stream",
+    "numpy-generator": "the NumPy generators",
 }
 _SEEDERS = {
     "python": "random.seed",
@@ -65,60 +66,51 @@ def _all(runs: Sequence[RunEvidence], differs: bool) -> Iterator[Finding]:
     yield from _listings(runs)
     yield from _loaders(traces)
     yield from _stale_reads(traces)
+    yield from _unwatched(traces)
     yield from _faults(traces)
 
 
 def _worker_randomness(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
     """Workers of one loader that begin with equal generators, and draw from them, all augment alike."""
     for run in runs:
-        groups: dict[tuple[str, int], dict[int, dict[str, list[Worker]]]] = defaultdict(lambda: defaultdict(dict))
         parents = {trace.role: trace for trace in run.processes}
+        # (parent, loader, generator, its state at the start) → the workers that began so, and whether they drew from it:
+        # a loader's later epochs start other workers in other states.
+        alike: dict[tuple[str, int, str, str], dict[int, bool | None]] = defaultdict(dict)
         for trace in run.processes:
-            for line in trace.workers:
-                parent = trace.role.rpartition("/")[0]
-                groups[parent, line.loader][line.worker].setdefault(line.at, []).append(line)
-        for (parent, loader), workers in groups.items():
-            starts = {number: lines["start"][0] for number, lines in workers.items() if "start" in lines}
-            ends = {number: lines["end"][-1] for number, lines in workers.items() if "end" in lines}
-            if len(starts) < 2:
+            start = next((line for line in trace.workers if line.at == "start"), None)
+            end = next((line for line in reversed(trace.workers) if line.at == "end"), None)
+            if start is None:
+                continue
+            begun, ended = _generator_states(start), None if end is None else _generator_states(end)
+            parent = trace.role.rpartition("/")[0]
+            for name, state in begun.items():
+                drew = None if ended is None or name not in ended else ended[name] != state
+                alike[parent, start.loader, name, state][start.worker] = drew
+        for (parent, loader, name, _), workers in sorted(alike.items()):
+            # Of a worker that was ended from outside nobody knows whether it drew.
+            numbers = sorted(number for number, drew in workers.items() if drew is not False)
+            if len(numbers) < 2 or not any(workers.values()):
                 continue
             made = parents[parent].loaders if parent in parents else ()
-            place = next((one.place for one in made if one.index == loader), None)
-            for name in sorted({name for line in starts.values() for name in line.held}):
-                yield from _alike(f"the dataset's generator {name}", name, "held", starts, ends, loader, place)
-            for name in sorted({name for line in starts.values() for name in line.streams}):
-                yield from _alike(_STREAM_NAMES.get(name, name), name, "streams", starts, ends, loader, place)
-
-
-def _alike(
-    what: str,
-    name: str,
-    field: Literal["held", "streams"],
-    starts: dict[int, Worker],
-    ends: dict[int, Worker],
-    loader: int,
-    place: Place | None,
-) -> Iterator[Finding]:
-    def states(line: Worker) -> dict[str, str]:
-        return line.held if field == "held" else line.streams
-
-    # A worker may be seeded anew after its start was recorded (by a worker_init_fn): only those that also end alike made
-    # the same choices throughout. One whose end was not seen, or that never drew, shows nothing.
-    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, line in sorted(starts.items()):
-        start, end = states(line).get(name), states(ends[number]).get(name) if number in ends else None
-        if start is not None and end is not None and start != end:
-            alike[start, end].append(number)
-    for numbers in alike.values():
-        if len(numbers) > 1:
             listed = ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "")
             yield Finding(
                 "identical-worker-randomness",
-                f"workers {listed} of DataLoader {loader} begin with {what} in the same state and draw from it alike: "
+                f"workers {listed} of DataLoader {loader} begin with {name} in the same state and draw from it: "
                 "they all make the same random choices",
                 "warning",
-                place,
+                next((one.place for one in made if one.index == loader), None),
             )
+
+
+def _generator_states(line: Worker) -> dict[str, str]:
+    """Return the state of each stream and each generator that the dataset holds, by what it is called in words."""
+    states = {f"the dataset's generator {name}": state for name, state in line.held.items()}
+    for name, state in line.streams.items():
+        # The streams' digest over all generators says again what those the dataset holds already say.
+        if name != "numpy-generator" or not line.held:
+            states[_STREAM_NAMES.get(name, name)] = state
+    return states
 
 
 def _generators(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
@@ -140,7 +132,7 @@ def _unseeded_streams(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
         seeded = {seed.stream for seed in trace.seeds if seed.value is not None}
         inherited = trace.hello.kind == "fork"  # a forked child's streams were its parent's to seed
         for stream, drawn in sorted(trace.streams.drawn.items()):
-            if drawn and stream in _STREAM_NAMES and stream not in seeded and not inherited:
+            if drawn and stream in _SEEDERS and stream not in seeded and not inherited:
                 yield Finding(
                     "unseeded-stream",
                     f"{_STREAM_NAMES[stream]} is drawn from in {trace.role} and never seeded ({_SEEDERS[stream]})",
@@ -175,6 +167,17 @@ def _late_seeds(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
                     "warning",
                     place,
                 )
+
+
+def _unwatched(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    for trace in traces:
+        for child in trace.unwatched:
+            yield Finding(
+                "unwatched-child",
+                f"{child.child} is started so that the probe cannot enter it (isolated, or without its environment)",
+                "warning",
+                child.place,
+            )
 
 
 def _entropy(traces: Iterable[ProcessTrace], differs: bool) -> Iterator[Finding]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from auditor.compare import replicates
 from auditor.diagnose.findings import findings
 from auditor.records.audit import Finding
 from auditor.records.config import Settings
-from auditor.records.trace import Entropy, Fault, Generator, Loader, Place, Seed, StaleRead, Streams, Worker
+from auditor.records.trace import Entropy, Fault, Generator, Loader, Place, Seed, StaleRead, Streams, Unwatched, Worker
 
 Make = SimpleNamespace
 PLACE = Place("train.py", 12)
@@ -54,9 +56,29 @@ def test_workers_that_begin_apart_or_never_draw_are_not(make: Make, runs: Any) -
     apart = [worker(make, 0, "a", "b"), worker(make, 1, "c", "d")]
     idle = [worker(make, 0, "a", "a"), worker(make, 1, "a", "a")]
     unseen = [worker(make, 0, "a", None), worker(make, 1, "a", None)]
-    reseeded = [worker(make, 0, "a", "b"), worker(make, 1, "a", "c")]
-    for workers in (apart, idle, unseen, reseeded):
+    one_idle = [worker(make, 0, "a", "b"), worker(make, 1, "a", "a")]
+    for workers in (apart, idle, unseen, one_idle):
         assert by_rule(found_in(runs(1, make.process(3), *workers)), "identical-worker-randomness") == []
+
+
+def test_workers_with_unequal_shares_begin_alike_all_the_same(make: Make, runs: Any) -> None:
+    for second in ("c", None):
+        workers = [worker(make, 0, "a", "b"), worker(make, 1, "a", second)]
+        assert by_rule(found_in(runs(1, make.process(3), *workers)), "identical-worker-randomness")
+
+
+def test_workers_of_another_epoch_are_others(make: Make, runs: Any) -> None:
+    """The parent drew between the epochs; the workers of neither epoch did."""
+    later = [msgspec.structs.replace(worker(make, n, "b", "b"), role=f"main/worker 0.{n}#2") for n in range(2)]
+    earlier = [worker(make, n, "a", "a") for n in range(2)]
+    assert by_rule(found_in(runs(1, make.process(3), *earlier, *later)), "identical-worker-randomness") == []
+
+
+def test_children_that_the_probe_could_not_enter(make: Make, runs: Any) -> None:
+    process = make.process(3, unwatched=(Unwatched("python -I train.py", PLACE, 0),))
+    evidence = runs(1, process), runs(2, process)
+    assert len(by_rule(found_in(*evidence), "unwatched-child")) == 1
+    assert any("python -I train.py" in gap for gap in replicates(evidence, Settings()).gaps)
 
 
 def test_global_streams_of_workers_count_too(make: Make, runs: Any) -> None:
