@@ -59,7 +59,7 @@ _PREFIXES = [
     "TF32",
 ]
 # Names of the allowed families that may nevertheless carry something private.
-_NEVER = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH")
+_NEVER = ("KEY", "TOKEN", "SECRET", "PASS", "PWD", "CRED", "AUTH")
 
 
 def variables():
