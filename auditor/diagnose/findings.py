@@ -74,7 +74,7 @@ def _worker_randomness(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
     """Workers of one loader that begin with equal generators, and draw from them, all augment alike."""
     for run in runs:
         parents = {trace.role: trace for trace in run.processes}
-        # (parent, loader, generator, its state at the start) → the workers that began so, and whether they drew from it:
+        # (parent, loader, generator, state at the start) → the workers that began so and whether they drew:
         # a loader's later epochs start other workers in other states.
         alike: dict[tuple[str, int, str, str], dict[int, bool | None]] = defaultdict(dict)
         for trace in run.processes:

@@ -78,7 +78,6 @@ def process(steps: tuple[Step, ...] | int = 3, role: str = "main", **changed: An
         "entropy": (),
         "stale_reads": (),
         "unwatched": (),
-        "unwatched": (),
         "optimizers": (optimizer(),) if lines else (),
         "inits": (Init(optimizer=0, digest=digest("init"), parts="eeeeffff"),) if lines else (),
         "steps": lines,
