@@ -38,8 +38,8 @@ RUN /opt/auditor/bin/pip install --no-deps --no-build-isolation --no-index .
 
 FROM system
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin auditor
-COPY --from=build /opt/auditor /opt/auditor
 COPY --from=build /opt/program /opt/program
+COPY --from=build /opt/auditor /opt/auditor
 COPY examples/ /opt/examples/
 COPY container/entrypoint /usr/local/bin/auditor-entrypoint
 # `python` is the program's, `auditor` is ours. The person who runs the container may have no entry in /etc/passwd, and
