@@ -227,7 +227,7 @@ class Streams:
 
         def replacement(*args, **kwargs):
             result = original(*args, **kwargs)
-            value = str(result) if name == "seed" else _value(args, kwargs)
+            value = _value(args, kwargs)  # None for torch.seed, which draws its own
             self._session.guard(name, self.seeded, stream, value, sys._getframe(1))
             return result
 
