@@ -151,7 +151,8 @@ def test_the_image_alone_is_not_root_either(image):
 
 def test_the_auditor_and_the_program_have_environments_of_their_own(image):
     command = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c"]
-    script = "command -v python; command -v auditor; python -c 'import torch, numpy' && ! /opt/auditor/bin/python -c 'import torch'"
+    where = "command -v python; command -v auditor"
+    script = f"{where}; python -c 'import torch, numpy' && ! /opt/auditor/bin/python -c 'import torch'"
     done = subprocess.run([*command, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["/opt/program/bin/python", "/opt/auditor/bin/auditor"]
