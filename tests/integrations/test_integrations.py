@@ -35,7 +35,8 @@ def test_the_audit_says_the_same(case: Case, audited: Audited) -> None:
 
 def test_evidence_is_whole(case: Case, audited: Audited) -> None:
     audit = audited.audit
-    assert audit["gaps"] == []
+    if case.reproducible:
+        assert audit["gaps"] == []
     compared = audit["compared"]
     assert compared["metrics"] > 0
     if case.program.steps:
