@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
 TWINS = ("planted", "clean")
 SEED = "7"
+# numpy.savez appends this ending to any other name; torch.save takes every name.
+WEIGHTS = "final.npz"
 # Only a hang ends by it: nothing here depends on how fast the machine is.
 LIMIT = 300
 
@@ -180,7 +182,7 @@ def run_bare(case: Case, place: Path, outside: Path | None = None) -> Bare:
     if outside is None:
         outside = place / "outside"
         outside.mkdir()
-    save = place / "final.weights"
+    save = place / WEIGHTS
     command = case.command(SEED, outside, save)
     done = subprocess.run(
         command,
@@ -218,7 +220,7 @@ def run_audit(case: Case, place: Path) -> Audited:
     outside = place / "outside"
     outside.mkdir()
     evidence = place / "evidence"
-    save = place / "final.weights" if case.twin == "clean" else None
+    save = place / WEIGHTS if case.twin == "clean" else None
     command = [
         *auditor(),
         *("run", "--quiet", "--require", "bit-exact", "--seed", SEED, "--out", str(evidence)),

@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Audited, Bare, Case
 
+# Links of what happens once, before, after or beside all steps.
+_WITHOUT_STEP = frozenset({"init", "final", "streams", "metric", "checkpoint"})
 # What makes the difference should be seen at a glance.
 _MOST_CHANGED_LINES = 14
 
@@ -49,6 +51,9 @@ def test_audit(case: Case, audits: Callable[[Case], Audited]) -> None:
         assert divergence is not None, told
         assert not expected.links or divergence["link"] in expected.links, told
         assert not expected.steps or divergence["step"] in expected.steps, told
+        assert (divergence["step"] is None) == (divergence["link"] in _WITHOUT_STEP), told
+        if divergence["step"] is not None and divergence["last_identical_step"] is not None:
+            assert divergence["last_identical_step"] < divergence["step"], told
         assert not expected.processes or divergence["process"] in expected.processes, told
         assert expected.quantity in divergence["quantity"], told
         if expected.difference is not None:
