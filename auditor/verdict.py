@@ -121,7 +121,10 @@ def _evidence(compared: Compared) -> str:
             )
             if count
         ]
-        parts.append(_counted(compared.steps, "step") + (f" ({', '.join(links)})" if links else ""))
+        steps = _counted(compared.steps, "step")
+        if compared.steps_taken > compared.steps:
+            steps = f"{compared.steps} digested steps of {compared.steps_taken}"
+        parts.append(steps + (f" ({', '.join(links)})" if links else ""))
     elif compared.parameter_digests:
         parts.append(_counted(compared.parameter_digests, "parameter digest"))
     if compared.checkpoint_tensors:
@@ -170,6 +173,7 @@ def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Sett
     compared = comparison.compared
     measured = {
         "steps": float(compared.steps),
+        "steps_taken": float(compared.steps_taken),
         "parameter_digests": float(compared.parameter_digests),
         "checkpoint_tensors": float(compared.checkpoint_tensors),
         "metrics": float(compared.metrics),

@@ -57,6 +57,7 @@ class _Tally:
     """What is counted and said while two runs are compared."""
 
     steps: int = 0
+    taken: int = 0
     parameters: int = 0
     gradients: int = 0
     losses: int = 0
@@ -66,6 +67,12 @@ class _Tally:
     unsound: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     streams: list[StreamDifference] = field(default_factory=list)
+
+
+def _steps_taken(trace: ProcessTrace) -> int:
+    if trace.end is not None:
+        return trace.end.steps
+    return trace.steps[-1].n if trace.steps else 0
 
 
 def is_worker(trace: ProcessTrace) -> bool:
@@ -176,6 +183,7 @@ class _Pair:
 
     def first_divergence(self) -> Divergence | None:
         """Return the earliest difference: init, then steps, then their number, then the end."""
+        self.tally.taken += min(_steps_taken(self.a), _steps_taken(self.b))
         found = self._init()
         found = self._steps(found)
         if found is None:
@@ -517,6 +525,7 @@ def compare_traces(first: RunEvidence, other: RunEvidence) -> TraceComparison:
         divergence=divergence,
         compared=Compared(
             steps=tally.steps,
+            steps_taken=tally.taken,
             parameter_digests=tally.parameters,
             gradient_digests=tally.gradients,
             losses=tally.losses,

@@ -66,9 +66,13 @@ class ArtefactDifference(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class Compared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much was compared equal or not: what a verdict may rest on."""
+    """How much was compared equal or not: what a verdict may rest on.
+
+    ``steps`` were digested in both runs and compared, of the ``steps_taken`` that the runs took.
+    """
 
     steps: int = 0
+    steps_taken: int = 0
     parameter_digests: int = 0
     gradient_digests: int = 0
     losses: int = 0

@@ -189,10 +189,16 @@ def chain(divergence: Divergence, compared: Compared) -> tuple[Link, ...]:
     )
 
 
+def steps_compared(compared: Compared) -> str:
+    """How many steps were digested and compared, and of how many, where that is not all of them."""
+    if compared.steps_taken > compared.steps:
+        return f"{compared.steps} of {compared.steps_taken} steps digested"
+    return counted(compared.steps, "step")
+
+
 def compared_parts(compared: Compared) -> tuple[str, ...]:
     """How much was compared, a phrase per kind; empty where nothing was."""
     counts = (
-        (compared.steps, "step", None),
         (compared.batches, "batch", "batches"),
         (compared.losses, "loss", "losses"),
         (compared.gradient_digests, "gradient digest", None),
@@ -201,7 +207,8 @@ def compared_parts(compared: Compared) -> tuple[str, ...]:
         (compared.metrics, "metric", None),
         (compared.drawn_streams, "random stream", None),
     )
-    return tuple(counted(count, noun, plural) for count, noun, plural in counts if count)
+    steps = (steps_compared(compared),) if compared.steps else ()
+    return steps + tuple(counted(count, noun, plural) for count, noun, plural in counts if count)
 
 
 def compared_sentence(compared: Compared) -> str:
