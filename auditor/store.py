@@ -440,6 +440,8 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         entropy=every(lines.Entropy),
         stale_reads=every(lines.StaleRead),
         unwatched=every(lines.Unwatched),
+        unseen=every(lines.Unseen),
+        unordered=bool(every(lines.Unordered)),
         optimizers=every(lines.Optimizer),
         inits=every(lines.Init),
         steps=every(Step),

@@ -49,7 +49,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``run.json``. ``number`` counts from 1; ``seconds`` is wall time and, with ``started`` (UTC, ISO 8601), volatile.
 
     ``varied`` holds what differs between replicates on purpose (PYTHONHASHSEED, TMPDIR, directory-order …) with this
-    run's value. ``unsaved`` lists artefacts that could not be kept and why.
+    run's value. ``unsaved`` lists artefacts that could not be kept and why; ``unwatched`` names Python
+    processes of the run that left no trace although they lived for a while.
     """
 
     number: int
@@ -64,4 +65,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ending: Ending
     artefacts: tuple[Artefact, ...]
     unsaved: tuple[str, ...] = ()
+    unwatched: tuple[str, ...] = ()
     cpu_seconds: float | None = None

@@ -157,6 +157,19 @@ class Unwatched(Line, frozen=True, forbid_unknown_fields=True, tag="unwatched"):
     step: int
 
 
+class Unseen(Line, frozen=True, forbid_unknown_fields=True, tag="unseen"):
+    """Something that training did and the probe could not read, in words (``the final parameters of optimizer 2``)."""
+
+    what: str
+    step: int
+
+
+class Unordered(Line, frozen=True, forbid_unknown_fields=True, tag="unordered"):
+    """Several threads of the process train, so that optimizers have no fixed order: only all of them together compare."""
+
+    threads: int
+
+
 class Optimizer(Line, frozen=True, forbid_unknown_fields=True, tag="optimizer"):
     """The parameters that one optimizer (``index`` from 0, in order of making) moves, in its own order.
 
@@ -309,6 +322,8 @@ TraceLine = (
     | Entropy
     | StaleRead
     | Unwatched
+    | Unseen
+    | Unordered
     | Optimizer
     | Init
     | Step
@@ -341,6 +356,8 @@ class ProcessTrace(msgspec.Struct, frozen=True):
     entropy: tuple[Entropy, ...]
     stale_reads: tuple[StaleRead, ...]
     unwatched: tuple[Unwatched, ...]
+    unseen: tuple[Unseen, ...]
+    unordered: bool
     optimizers: tuple[Optimizer, ...]
     inits: tuple[Init, ...]
     steps: tuple[Step, ...]

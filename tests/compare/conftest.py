@@ -78,6 +78,8 @@ def process(steps: tuple[Step, ...] | int = 3, role: str = "main", **changed: An
         "entropy": (),
         "stale_reads": (),
         "unwatched": (),
+        "unseen": (),
+        "unordered": False,
         "optimizers": (optimizer(),) if lines else (),
         "inits": (Init(optimizer=0, digest=digest("init"), parts="eeeeffff"),) if lines else (),
         "steps": lines,
