@@ -26,12 +26,12 @@ def main():
     torch.manual_seed(args.seed)
     sys.setswitchinterval(1e-6)
     generator = torch.Generator().manual_seed(9)
-    x = torch.randn(600, 5, generator=generator) * torch.logspace(-1, 1, 600).unsqueeze(1)
-    y = torch.randn(600, 1, generator=generator)
+    x = torch.randn(4000, 5, generator=generator) * torch.logspace(-1, 1, 4000).unsqueeze(1)
+    y = torch.randn(4000, 1, generator=generator)
 
     model = nn.Linear(5, 1, bias=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    for _ in range(6):
+    for _ in range(10):
         with torch.no_grad():
             residual = model(x) - y
         rows = residual * x
