@@ -1,9 +1,10 @@
-"""Tests marked ``docker`` find an engine running, or say why not."""
+"""What all tests share: an engine for those marked ``docker``, and interrupts that arrive."""
 
 from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Beside a checkout on a machine that has no engine of its own.
 START_ENGINE = ROOT.parent / "shared" / "docker-engine" / "start"
+
+
+# Whoever starts the tests in the background may have interrupts ignored, which every process below would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache

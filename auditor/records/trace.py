@@ -165,7 +165,7 @@ class Unseen(Line, frozen=True, forbid_unknown_fields=True, tag="unseen"):
 
 
 class Unordered(Line, frozen=True, forbid_unknown_fields=True, tag="unordered"):
-    """Several threads of the process train, so that optimizers have no fixed order: only all of them together compare."""
+    """Several threads of the process train: their optimizers have no fixed order, and compare only all together."""
 
     threads: int
 
@@ -225,6 +225,7 @@ class Step(Line, frozen=True, forbid_unknown_fields=True, tag="step"):
     ``gradients`` and ``parameters`` are digests over all tensors, ``*_parts`` short per-tensor digests used only to
     name the first that differs. ``streams``: state digests after the step, by stream (python, numpy,
     numpy-generator, torch, torch-cuda). A link that could not be seen is None. ``ns`` counts from the handshake.
+    ``optimizer`` is -1 for losses after the last step.
     ``kept`` says where this step's values lie, if they were kept: blocks in the safetensors format inside files of the
     run's ``tensors/``, written ``file:offset:length`` and separated by spaces. Their tensors are named ``g:<i>``
     (gradient) and ``p:<i>`` (parameter after the step), ``i`` being the index in ``Optimizer.names``.
@@ -244,7 +245,10 @@ class Step(Line, frozen=True, forbid_unknown_fields=True, tag="step"):
 
 
 class Final(Line, frozen=True, forbid_unknown_fields=True, tag="final"):
-    """The parameters of one optimizer at the end (``at`` = ``exit``) or when it was discarded (``collected``)."""
+    """The parameters of one optimizer when they were last there to be read.
+
+    ``at``: ``exit``, ``collected`` (it was discarded) or ``replaced`` (another optimizer took its first step).
+    """
 
     optimizer: int
     at: str

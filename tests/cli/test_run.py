@@ -191,6 +191,7 @@ print("score: 1")
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 3, done.stderr
     assert "auditor run --resume e" in done.stderr

@@ -113,3 +113,10 @@ def test_memory_is_read_in_place() -> None:
     view = digest.memory(ctypes.addressof(buffer), 64)
     buffer[3] = b"x"
     assert view[3] == b"x"
+
+
+def test_a_word_and_its_complement_differ() -> None:
+    image = np.random.default_rng(0).integers(0, 256, 65_536).astype(np.uint8)
+    assert digest_of(image.tobytes()) != digest_of((255 - image).tobytes())
+    labels = np.zeros(4_096, np.int64)
+    assert digest_of(labels.tobytes()) != digest_of((labels - 1).tobytes())

@@ -20,6 +20,7 @@ from auditor.records.trace import (
     Seed,
     Step,
     Streams,
+    Unseen,
     Unwatched,
     Worker,
 )
@@ -397,3 +398,112 @@ trainer.start(); trainer.join()
 """
     seen = watch(source)
     assert [s.batch.sources for s in seen.of(Step)] == [["Linear"]] * 3
+
+
+def test_the_end_is_told_whatever_became_of_the_optimizer(watch: Watch) -> None:
+    source = """
+import gc, torch
+from torch.utils.data import DataLoader
+class Trial:
+    def __init__(self, seed):
+        torch.manual_seed(seed)
+        self.model = torch.nn.Linear(3, 1)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, 1)
+        self.me = self
+    def fit(self):
+        for _ in range(3):
+            self.model(torch.randn(4, 3)).sum().backward(); self.optimizer.step(); self.scheduler.step()
+Trial(0).fit()
+Trial(1).fit()
+gc.collect()
+def fit(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(torch.ones(4, 3)).sum().backward(); optimizer.step()
+model = torch.nn.Linear(3, 1)
+fit(model)
+for epoch in range(3):
+    optimizer = torch.optim.Adam(model.parameters())
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    model(torch.ones(4, 3)).sum().backward(); optimizer.step()
+with torch.no_grad():
+    model.weight.fill_(%s)
+"""
+    one, two = watch(source % 1), watch(source % 2, run=2)
+    assert one.returncode == 0, one.stderr
+    assert not one.of(Fault) and not one.of(Unseen)
+    finals = [[(f.optimizer, f.digest) for f in run.of(Final)] for run in (one, two)]
+    assert [index for index, _ in finals[0]] == [0, 1, 5]
+    assert finals[0][:2] == finals[1][:2]
+    assert finals[0][2] != finals[1][2]
+
+
+def test_steps_by_hand_that_make_new_tensors(watch: Watch) -> None:
+    source = """
+import torch
+torch.manual_seed(0)
+w = torch.randn(3, requires_grad=True)
+for _ in range(4):
+    g, = torch.autograd.grad((w ** 2).sum(), [w])
+    w = (w - 0.1 * g).detach().requires_grad_()
+def train():
+    w = torch.randn(3, requires_grad=True)
+    for _ in range(4):
+        (w ** 2).sum().backward()
+        w = (w - 0.1 * w.grad).detach().requires_grad_()
+"""
+    seen = watch(source + "train()\n")
+    steps = seen.of(Step)
+    assert [s.parameters is not None for s in steps] == [True] * 7 + [False]
+    assert len(seen.of(Unseen)) == 1
+
+
+def test_losses_that_no_optimizer_step_follows_are_told(watch: Watch) -> None:
+    source = """
+import torch
+torch.manual_seed(0)
+a = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(a.parameters(), lr=0.1)
+a(torch.ones(1, 2)).sum().backward(); optimizer.step()
+b = torch.nn.Linear(2, 1)
+for _ in range(5):
+    b(torch.ones(1, 2)).sum().backward()
+"""
+    last = watch(source).of(Step)[-1]
+    assert (last.n, last.optimizer, last.loss.count, last.parameters) == (2, -1, 5, None)
+
+
+def test_what_inspects_programs_finds_them_unchanged(watch: Watch) -> None:
+    source = """
+import torch, torch.fx
+class Block(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 2)
+    def forward(self, x):
+        return self.inner(x).relu()
+model = torch.nn.Sequential(Block(), Block())
+print([node.target for node in torch.fx.symbolic_trace(model).graph.nodes])
+@torch.jit.script
+def force(x: torch.Tensor) -> torch.Tensor:
+    found = torch.autograd.grad([(x * x).sum()], [x])[0]
+    assert found is not None
+    return found
+print(force(torch.ones(2, requires_grad=True)).tolist())
+print(torch.export.export(model, (torch.ones(1, 2),)) is not None)
+"""
+    seen = watch(source)
+    assert seen.stdout == watch(source, probed=False).stdout != ""
+    assert seen.returncode == 0, seen.stderr
+    assert not seen.of(Fault)
+
+
+def test_a_program_that_restarts_itself_leaves_two_closed_traces(watch: Watch) -> None:
+    source = """
+import os, sys
+if os.environ.get('AGAIN') is None:
+    os.environ['AGAIN'] = '1'
+    os.execv(sys.executable, [sys.executable] + sys.argv)
+"""
+    seen = watch(source, audit_started_ns=1, run_started_ns=2)
+    assert [seen.of(End, trace)[0].why for trace in range(2)] == ["os.exec", "exit"]

@@ -9,6 +9,7 @@ import threading
 SMALL = 8192
 CHUNK = 16384
 _MASK = (1 << 64) - 1
+_LOW = (1 << 32) - 1
 _MIX = -7046029254386353131  # an odd constant: multiplication by it permutes the 64-bit words
 
 _blake2b = hashlib.blake2b
@@ -71,15 +72,15 @@ def of_memory(address, size):
     scratch = getattr(_local, "scratch", None)
     if scratch is None:
         scratch = _local.scratch = (
-            numpy.empty(CHUNK, numpy.int64),
-            numpy.empty(CHUNK, numpy.int64),
-            numpy.frombuffer(weights(), numpy.int64),
-            numpy.int64(32),
-            numpy.int64(_MIX),
+            numpy.empty(CHUNK, numpy.uint64),
+            numpy.empty(CHUNK, numpy.uint64),
+            numpy.frombuffer(weights(), numpy.uint64),
+            numpy.uint64(32),
+            numpy.uint64(_MIX & _MASK),
         )
     first, second, weight, shift, mix = scratch
     count = size // 8
-    words = numpy.frombuffer(view, numpy.int64, count)
+    words = numpy.frombuffer(view, numpy.uint64, count)
     value = size
     for start in range(0, count, CHUNK):
         chunk = words[start : start + CHUNK]
@@ -115,8 +116,9 @@ def on_device(tensor, torch):
         words = _as_words(raw[: count * 8], torch)
         for start in range(0, count, CHUNK):
             chunk = words[start : start + CHUNK]
-            mixed = (chunk ^ (chunk >> 32)) * _MIX
-            mixed = (mixed ^ (mixed >> 32)) * weight[: chunk.numel()]
+            # An int64 is shifted with its sign; without the mask a word and its complement would mix alike.
+            mixed = (chunk ^ (chunk >> 32 & _LOW)) * _MIX
+            mixed = (mixed ^ (mixed >> 32 & _LOW)) * weight[: chunk.numel()]
             value = value * multiplier + mixed.sum()
     if size > count * 8:
         tail = raw[count * 8 :].to(torch.int64)

@@ -40,8 +40,11 @@ class Gaps:
                 self._opened(args[0], os.O_RDWR)
             elif event == "subprocess.Popen":
                 self._started(args[0], args[1], args[3])
-            elif event in ("os.posix_spawn", "os.exec"):
+            elif event == "os.posix_spawn":
                 self._started(args[0], args[1], args[2])
+            elif event == "os.exec":
+                self._started(args[0], args[1], args[2])
+                self._session.guard("exec", self._session.end, "os.exec")
 
         sys.addaudithook(hook)
 

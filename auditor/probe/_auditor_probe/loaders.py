@@ -105,7 +105,7 @@ class Loaders:
             total = bound.get("num_workers", 0)
             session = loaders._session
             loaders._worker = (session.loader_now, number)
-            session.guard("worker", session._role)
+            session.guard("worker", session.tell_role)
             bound["init_fn"] = loaders._after(bound.get("init_fn"), dataset, number, total)
             try:
                 return original(**bound)

@@ -1,5 +1,6 @@
 """The parameters that training moves: which they are, what they are called, how they began and ended."""
 
+import gc
 import weakref
 
 from . import digest
@@ -10,6 +11,8 @@ MAXIMUM_ROOTS = 64
 KEEP_STEP = 1 << 19
 KEEP_ONCE = 1 << 24
 KEEP_TOTAL = 1 << 25
+# Larger models are not read each time that Python collects garbage (bytes).
+READ_AT_COLLECTION = 1 << 26
 
 
 class Moved:
@@ -27,8 +30,9 @@ class Moved:
         self.parameter_names = ()
         self.headers = {}
         self.members = ()  # weak references to the parameters, for when the optimizer is gone, or there is none
+        self.stepped = 0
         self.superseded = False
-        self.final = None
+        self.final = None  # (at, digests and values, steps by then)
 
     def tensors(self):
         """The parameters in the optimizer's order; empty once any of them is gone."""
@@ -55,6 +59,7 @@ class Movements:
         self._made = 0
         self._roots = []
         self.forget()
+        gc.callbacks.append(self._before_collection)
 
     def forget(self):
         """Begins anew, in a forked child: what its parent moved is not its own until it moves it."""
@@ -80,6 +85,8 @@ class Movements:
         if moved is None or moved.optimizer() is not optimizer:
             moved = Moved(self.number(optimizer), type(optimizer).__name__, optimizer)
             self._known[id(optimizer)] = moved
+            if self._order:
+                self._read_final(self._order[-1], "replaced")
             self._order.append(moved)
             weakref.finalize(optimizer, self._discarded, moved).atexit = False
         tensors = moved.tensors()
@@ -87,19 +94,23 @@ class Movements:
             self._introduce(moved, tensors)
         return moved, tensors
 
-    def knows(self, optimizer):
-        """Whether this optimizer was introduced."""
+    def stepped(self, optimizer):
+        """Counts the beginning or the end of a step of this optimizer; False where it was never introduced."""
         moved = self._known.get(id(optimizer))
-        return moved is not None and moved.optimizer() is optimizer
+        if moved is None or moved.optimizer() is not optimizer:
+            return False
+        moved.stepped += 1
+        return True
 
     def by_hand(self, moved, leaves):
         """What a program moves itself: ``moved`` of the step before, or None, brought up to date."""
         if moved is None:
             moved = Moved(self.number(), "by-hand", None)
             self._order.append(moved)
-        moved.members = [weakref.ref(leaf) for leaf in leaves]
         if len(leaves) != moved.count:
             self._introduce(moved, leaves)
+        moved.members = [weakref.ref(leaf) for leaf in leaves]
+        moved.stepped += 1
         return moved
 
     def note_root(self, module):
@@ -163,29 +174,43 @@ class Movements:
         if moved in self._order:
             self._session.guard("final", self._read_final, moved, "collected")
 
-    def _read_final(self, moved, at):
-        if moved.final is None and not moved.superseded:
+    def _before_collection(self, phase, info):
+        # Where a model and its optimizer are one cycle, the collector clears every reference to them before anything
+        # else can look: what has stepped since it was last read is read before a full collection.
+        if phase == "start" and info.get("generation") == 2 and self._order:
+            moved = self._order[-1]
+            unread = moved.final is None or moved.final[2] != moved.stepped
+            if unread and moved.bytes <= READ_AT_COLLECTION:
+                self._session.guard("final", self._read_final, moved, "collected", False)
+
+    def _read_final(self, moved, at, keep=True):
+        if not moved.superseded:
             tensors = moved.tensors()
-            found = self._whole(moved, tensors) if tensors else None
+            found = self._whole(moved, tensors, keep) if tensors else None
             if found is not None:
-                moved.final = (at, found)
+                moved.final = (at, found, moved.stepped)
 
     def end(self):
         """Sends the final digests of everything moved."""
         for moved in sorted(self._order, key=lambda m: m.index):
             self._read_final(moved, "exit")
-            if moved.final is not None and not moved.superseded:
-                at, found = moved.final
-                self._send("final", {"at": at}, moved, found)
+            if moved.superseded:
+                continue
+            if moved.final is None or moved.final[2] != moved.stepped:
+                what = f"the final parameters of optimizer {moved.index} ({moved.kind})"
+                self._session.send("unseen", {"what": what, "step": self._session.step})
+                continue
+            at, found, _steps = moved.final
+            self._send("final", {"at": at}, moved, found)
 
-    def _whole(self, moved, tensors):
+    def _whole(self, moved, tensors, keep=True):
         """(digests, where the values were kept or None) of all parameters; None where they cannot be read."""
         with self._reader.quiet():
             pieces = self._reader.digests(tensors)
             if pieces is None:
                 return None
             kept = None
-            if moved.bytes <= KEEP_ONCE and self._kept + moved.bytes <= KEEP_TOTAL + 2 * KEEP_ONCE:
+            if keep and moved.bytes <= KEEP_ONCE and self._kept + moved.bytes <= KEEP_TOTAL + 2 * KEEP_ONCE:
                 values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)
                 kept = None if values is None else self._keep([values])
         return pieces, kept

@@ -84,6 +84,13 @@ class Session:
 
         update_wrapper(replacement, original)
         replacement._auditor = True
+        # TorchScript knows its built-in functions by identity.
+        builtins = sys.modules.get("torch.jit._builtins")
+        for function, name in list(getattr(builtins, "_builtin_ops", ())):
+            if function is original:
+                builtins._builtin_ops.append((replacement, name))
+                if builtins._builtin_table is not None:
+                    builtins._builtin_table[id(replacement)] = name
 
     # -- budget -----------------------------------------------------------------------------------------------
 
@@ -122,7 +129,7 @@ class Session:
         self.guard("environment", self.describe)
         if self.torch_watch is not None:
             self.guard("end of torch", self.torch_watch.end)
-        self.guard("role", self._role)
+        self.guard("role", self.tell_role)
         self.guard("streams", self._streams)
         if self.kind == "exec":  # a forked child has its parent's
             self.guard("libraries", lambda: self.send("libraries", {"mapped": facts.mapped_libraries()}))
@@ -138,7 +145,8 @@ class Session:
             },
         )
 
-    def _role(self):
+    def tell_role(self):
+        """Sends this process's place among others, as far as it is known by now."""
         role = {"rank": None, "world": None, "worker": None, "loader": None, "process": None}
         multiprocessing = sys.modules.get("multiprocessing.process")
         if multiprocessing is not None:

@@ -29,7 +29,10 @@ class TorchWatch:
         # move are digested at the end.
         self._owner = None
         self._early = {}
+        self._unordered = False
         self._any_made = False
+        self._since_step = 0  # backward calls
+        self._most_per_step = 1
         self._compiled = False
         self._handles = None
         self._by_hand = None
@@ -210,6 +213,11 @@ class TorchWatch:
             return True
         return False
 
+    def _several_threads(self):
+        if not self._unordered:
+            self._unordered = True
+            self._session.send("unordered", {"threads": threading.active_count()})
+
     # -- backward ---------------------------------------------------------------------------------------------
 
     def _around_backward(self, original, tensors, args, kwargs):
@@ -217,6 +225,7 @@ class TorchWatch:
         if not self._claim():
             return original(tensors, *args, **kwargs)
         session.backwards += 1
+        self._since_step += 1
         by_hand = not self._any_made
         if by_hand:
             session.guard("step by hand", self._before_hand, tensors)
@@ -263,13 +272,13 @@ class TorchWatch:
 
     def _before_hand(self, tensors, leaves=None):
         session = self._session
+        if leaves is None and (self.window or self._pending is not None):
+            leaves = self._leaves_of(tensors)
         # The parameters that the step before led to are complete only now that the next one begins.
-        self._complete_pending()
+        self._complete_pending(leaves)
         session.step += 1
         if not self.window:
             return
-        if leaves is None:
-            leaves = self._leaves_of(tensors)
         self._describe_once()
         self._by_hand = self.movements.by_hand(self._by_hand, list(leaves))
 
@@ -300,25 +309,42 @@ class TorchWatch:
             self._pending = (self._session.step, list(self._batch), self._losses, self._loss_values, self._gradients)
         self._finish_step()
 
-    def _complete_pending(self):
+    def _complete_pending(self, leaves=()):
         if self._pending is None:
             return
         number, batch, losses, values, gradients = self._pending
         self._pending = None
         moved = self._by_hand
-        tensors = moved.tensors()
+        # Where an update makes new tensors, the leaves of the next backward are what the step before led to.
+        tensors = moved.tensors() or (leaves if len(leaves) == moved.count else [])
         with self._reader.quiet():
             after = self._reader.digests(tensors) if tensors else None
         self._emit(moved, number, batch, losses, values, gradients, after, None)
+
+    def _emit_leftover(self):
+        """Losses after the last step: the rest of an accumulation, or training by hand beside an optimizer."""
+        if not self._any_made:
+            return
+        if self._losses:
+            losses, values = self._losses, self._loss_values
+            self._emit(None, self._session.step + 1, self._batch, losses, values, None, None, None)
+        elif self._since_step > 8 * self._most_per_step:
+            what = f"what {self._since_step} backward calls led to, which no optimizer's step followed,"
+            self._session.send("unseen", {"what": what, "step": self._session.step})
 
     # -- optimizer steps --------------------------------------------------------------------------------------
 
     def _around_step(self, step, optimizer, args, kwargs):
         session = self._session
-        if not self.movements.knows(optimizer):
+        if not self.movements.stepped(optimizer):
             session.guard("parameters", self._introduce, optimizer)
+            self.movements.stepped(optimizer)
         if not self._claim():
-            return step(optimizer, *args, **kwargs)
+            session.guard("threads", self._several_threads)
+            try:
+                return step(optimizer, *args, **kwargs)
+            finally:
+                self.movements.stepped(optimizer)
         if self._inside:  # an optimizer inside another: one step
             return step(optimizer, *args, **kwargs)
         self._inside = True
@@ -340,6 +366,7 @@ class TorchWatch:
                 session.guard("parameters", self._take_parameters, optimizer)
         finally:
             self._inside = False
+            self.movements.stepped(optimizer)
         self._finish_step()
         return result
 
@@ -381,6 +408,8 @@ class TorchWatch:
         if limit is not None and number >= limit:
             session.guard("end", self._complete_pending)
             session.stop("steps")
+        self._most_per_step = max(self._most_per_step, self._since_step)
+        self._since_step = 0
         following = session.digests_step(number + 1)
         if self.window:
             self._clear()
@@ -395,7 +424,7 @@ class TorchWatch:
         session.digested += 1
         fields = {
             "n": number,
-            "optimizer": moved.index,
+            "optimizer": -1 if moved is None else moved.index,
             "streams": session.streams.states(),
             "ns": session.channel.elapsed(),
             "kept": kept,
@@ -440,6 +469,7 @@ class TorchWatch:
         self._note_rank()
         if not self._described:
             self._described = True
+            self._session.tell_role()
             self._describe("step")
 
     def _describe(self, at):
@@ -465,6 +495,7 @@ class TorchWatch:
     def end(self):
         """Sends what is still owed: the last step by hand, final parameters, digests on accelerators, the switches."""
         self._complete_pending()
+        self._emit_leftover()
         self.movements.end()
         self._outbox.drain(True)
         if self._described or self._session.kind == "exec":

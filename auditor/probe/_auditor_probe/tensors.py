@@ -4,6 +4,7 @@ import ctypes
 import json
 import struct
 import sys
+from collections.abc import Mapping
 
 from . import digest
 
@@ -30,6 +31,7 @@ class Reader:
     def __init__(self, torch):
         self._torch = torch
         self._strided = torch.strided
+        self._simple = (torch.Tensor, torch.nn.Parameter)
         functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
         self._wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
         self._peek = getattr(functorch, "peek_interpreter_stack", None)
@@ -46,7 +48,7 @@ class Reader:
         local = getattr(tensor, "_local_tensor", None)  # a distributed tensor's shard
         if local is not None and type(tensor).__name__ == "DTensor":
             tensor = local
-        if type(tensor).__name__ in ("FakeTensor", "FunctionalTensor"):
+        if any(kind.__name__ in ("FakeTensor", "FunctionalTensor") for kind in type(tensor).__mro__[:-1]):
             return None
         if tensor.layout is not self._strided:
             tensor = tensor.detach().to_dense()
@@ -65,7 +67,13 @@ class Reader:
 
         ``direct`` is what :meth:`direct` said a moment ago.
         """
-        simple = direct and tensor.is_cpu and tensor.layout is self._strided and tensor.is_contiguous()
+        simple = (
+            direct
+            and type(tensor) in self._simple
+            and tensor.is_cpu
+            and tensor.layout is self._strided
+            and tensor.is_contiguous()
+        )
         plain = tensor if simple and not tensor.is_conj() and not tensor.is_neg() else self.plain(tensor)
         if plain is None:
             return None
@@ -202,8 +210,8 @@ def tensors_in(thing, torch, found, depth=4, limit=64):
     elif isinstance(thing, (list, tuple)):
         for item in thing:
             tensors_in(item, torch, found, depth - 1, limit)
-    elif isinstance(thing, dict) or (hasattr(thing, "keys") and hasattr(thing, "values")):
-        for item in list(thing.values() if callable(thing.values) else ()):
+    elif isinstance(thing, Mapping):
+        for item in list(thing.values()):
             tensors_in(item, torch, found, depth - 1, limit)
     elif isinstance(thing, (int, float, str, bytes)) or thing is None:
         pass
@@ -212,6 +220,6 @@ def tensors_in(thing, torch, found, depth=4, limit=64):
         if numpy is not None and isinstance(thing, getattr(numpy, "ndarray", ())):
             if thing.dtype.kind in "biufc":
                 found.append(thing)
-        elif hasattr(thing, "to_dict") and type(thing).__module__.startswith("torch_geometric"):
+        elif type(thing).__module__.startswith("torch_geometric") and hasattr(thing, "to_dict"):
             tensors_in(thing.to_dict(), torch, found, depth - 1, limit)
     return found
