@@ -77,7 +77,7 @@ def _explanation(audit: Audit) -> list[str]:
     lines += [
         f"metric {wording.plain(metric.name)}: "
         f"{wording.metric_value(metric, 0)} against {wording.other_values(metric)}, "
-        f"|Δ| {wording.difference(metric.max_abs_difference)}, tolerance {metric.tolerance:g}"
+        f"largest |Δ| {wording.metric_difference(metric)}, tolerance {metric.tolerance:g}"
         + (f" ({wording.plain(metric.problem)})" if metric.problem else "")
         for metric in wording.deciding_metrics(audit)
         if not wording.within(metric)

@@ -67,13 +67,12 @@ def _metrics(audit: Audit) -> list[str]:
     if not metrics:
         return []
     lines = ["", "### Metrics", ""]
-    lines += ["| metric | run 1 | others | \\|Δ\\| | tolerance | |", "|---|---:|---:|---:|---:|---|"]
+    lines += ["| metric | run 1 | others | largest \\|Δ\\| | tolerance | |", "|---|---:|---:|---:|---:|---|"]
     for metric in metrics[:SHOWN]:
-        shown = "0" if metric.identical else wording.difference(metric.max_abs_difference)
         mark = _MARKS["inconclusive" if metric.problem else "reached" if wording.within(metric) else "not-reached"]
         lines.append(
             f"| {_escaped(plain(metric.name))} | {_escaped(wording.metric_value(metric, 0))} "
-            f"| {_escaped(wording.other_values(metric))} | {shown} | {metric.tolerance:g} "
+            f"| {_escaped(wording.other_values(metric))} | {wording.metric_difference(metric)} | {metric.tolerance:g} "
             f"| {mark} {_escaped(plain(metric.problem))} |"
         )
     if len(metrics) > SHOWN:

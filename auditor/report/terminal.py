@@ -48,7 +48,7 @@ def render(audit: Audit, *, width: int = 80, colour: bool = False, ascii_only: b
         _environ={},
     )
     with console.capture() as captured:
-        for part in _parts(audit, evidence, console.width >= ROOM_FOR_TABLES):
+        for part in _parts(audit, evidence, console.width):
             console.print(part)
     text = "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
     if not ascii_only:
@@ -56,7 +56,8 @@ def render(audit: Audit, *, width: int = 80, colour: bool = False, ascii_only: b
     return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _parts(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]:
+def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
+    tables = width >= ROOM_FOR_TABLES
     yield Text(wording.command_line(audit.command), style="bold")
     if audit.runs:
         yield Text(wording.runs_line(audit), style="dim")
@@ -66,7 +67,7 @@ def _parts(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType
     if audit.divergence is not None:
         yield from _divergence(audit, audit.divergence)
     yield from _causes(audit)
-    yield from _metrics(audit, tables)
+    yield from _metrics(audit, width)
     yield from _section("Files that differ", wording.artefact_lines(audit), "red")
     yield from _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
     yield from _findings(audit)
@@ -130,19 +131,21 @@ def _causes(audit: Audit) -> Iterable[RenderableType]:
     yield from _section("Causes", lines, "red")
 
 
-def _metrics(audit: Audit, tables: bool) -> Iterable[RenderableType]:
+def _metrics(audit: Audit, width: int) -> Iterable[RenderableType]:
     metrics = wording.deciding_metrics(audit)
     if not metrics:
         return
     yield Text()
     yield Text("Metrics", style="bold")
-    heads = ("", "run 1", "run 2" if len(audit.runs) <= 2 else "others", "|Δ|", "tolerance")
+    heads = ("", "run 1", "run 2" if len(audit.runs) <= 2 else "others", "largest |Δ|", "tolerance")
     rows = [_metric_row(metric) for metric in metrics[:SHOWN_METRICS]]
-    if tables:
+    # A name or number broken in two is hard to read: where the table is too wide, each metric is a sentence.
+    widths = [max(cell.cell_len for cell in column) for column in zip(*(map(Text, heads), *rows), strict=True)]
+    if sum(widths) + 2 * len(widths) + 2 <= width:
         table = _grid()
-        table.add_column(overflow="fold")
+        table.add_column(no_wrap=True)
         for _ in heads[1:]:
-            table.add_column(overflow="fold", justify="right")
+            table.add_column(no_wrap=True, justify="right")
         table.add_row(*(Text(head, style="dim") for head in heads))
         for row in rows:
             table.add_row(*row)
@@ -160,12 +163,11 @@ def _metrics(audit: Audit, tables: bool) -> Iterable[RenderableType]:
 
 def _metric_row(metric: Metric) -> Sequence[Text]:
     style = "yellow" if metric.problem else "" if wording.within(metric) else "red"
-    shown = "0" if metric.identical else wording.difference(metric.max_abs_difference)
     return (
         Text(plain(metric.name), style="bold" if metric.declared else ""),
         Text(wording.metric_value(metric, 0)),
         Text(wording.other_values(metric)),
-        Text(shown, style=style),
+        Text(wording.metric_difference(metric), style=style),
         Text(f"{metric.tolerance:g}"),
     )
 

@@ -120,8 +120,15 @@ def runs_line(audit: Audit) -> str:
 def ending(run: RunRecord) -> str:
     """How a run ended, in a few words."""
     end = run.ending
-    if end.message:
-        return plain(end.message)
+    message = plain(end.message)
+    if message.startswith("exit code"):
+        return f"ended with {message}"
+    if message.startswith("out of memory"):
+        return f"ran {message}"
+    if message.startswith("ended "):
+        return f"was {message}"
+    if message:
+        return f"did not end well: {message}"
     match end.status:
         case "ok":
             return "ended cleanly"
@@ -220,6 +227,8 @@ def detection_sentence(audit: Audit) -> str:
     """What the number of replicates proves."""
     detection = audit.detection
     if detection.excludes_rate_above >= 1.0:
+        if audit.state == "failed" or len(audit.runs) < 2:
+            return "No rate of divergence is excluded: nothing was compared."
         why = "they differ" if audit.divergence is not None else "they were not found identical"
         return f"These replicates exclude no rate of divergence: {why}."
     return (
@@ -229,10 +238,11 @@ def detection_sentence(audit: Audit) -> str:
 
 
 def deciding_metrics(audit: Audit) -> tuple[Metric, ...]:
-    """The metrics that decide, what went wrong first, then declared ones, then by name."""
+    """The metrics that decide: what went wrong first, then declared ones, then those that vary, then by name."""
 
-    def urgency(metric: Metric) -> tuple[int, bool, str]:
-        return (0 if metric.problem else 2 if within(metric) else 1, not metric.declared, metric.name)
+    def urgency(metric: Metric) -> tuple[int, bool, bool, str]:
+        rank = 0 if metric.problem else 2 if within(metric) else 1
+        return (rank, not metric.declared, metric.identical, metric.name)
 
     return tuple(sorted((metric for metric in audit.metrics.values() if not metric.volatile), key=urgency))
 
@@ -245,23 +255,67 @@ def within(metric: Metric) -> bool:
 
 
 def metric_value(metric: Metric, run: int) -> str:
-    """The value of a metric in a run (from 0): the number, or the last of a series and its length."""
+    """The value of a metric in a run (from 0), and which of a series it is: where the runs are furthest apart.
+
+    It is the last one where they are not apart, or cannot be compared.
+    """
     series = metric.values[run] if run < len(metric.values) else ()
     if not series:
         return "none"
-    return number(series[-1]) if len(series) == 1 else f"{number(series[-1])} (last of {len(series)})"
+    if len(series) == 1:
+        return _value(metric, run, 0)
+    at = _furthest(metric)
+    if at is None:
+        return f"{number(series[-1])} (last of {len(series)})"
+    return f"{_value(metric, run, at)} ({at + 1} of {len(series)})"
 
 
 def other_values(metric: Metric) -> str:
     """What the runs after the first say of a metric: ``same``, or the values that differ."""
     if metric.identical:
         return "same"
-    first = metric_value(metric, 0)
-    others = [metric_value(metric, run) for run in range(1, len(metric.values))]
-    differing = list(dict.fromkeys(value for value in others if value != first))
+    at = _furthest(metric)
+    if at is None:
+        others = [metric_value(metric, run) for run in range(1, len(metric.values))]
+    else:
+        others = [_value(metric, run, at) for run in range(1, len(metric.values))]
+    first = metric_value(metric, 0) if at is None else _value(metric, 0, at)
+    if first != "none":
+        others = [value for value in others if value != first]
+    differing = list(dict.fromkeys(others))
     if not differing:
-        return "same last value" if others else "none"
+        return "same last value" if len(metric.values) > 1 else "none"
     return ", ".join(differing[:2]) + (" …" if len(differing) > 2 else "")
+
+
+def metric_difference(metric: Metric) -> str:
+    """The largest |Δ| of a metric over its series and all runs; ``none`` where no run has a value."""
+    if metric.identical:
+        return "0"
+    return difference(metric.max_abs_difference) if any(metric.values) else "none"
+
+
+def _value(metric: Metric, run: int, at: int) -> str:
+    """A value with as many digits as it takes to tell it from those of the other runs."""
+    value = metric.values[run][at]
+    alike = [other[at] for other in metric.values if number(other[at]) == number(value)]
+    return number(value) if isinstance(value, str) or len(set(alike)) == 1 else repr(value)
+
+
+def _furthest(metric: Metric) -> int | None:
+    """The place in the series where the runs are furthest apart; None where there is none, or lengths differ."""
+    if metric.identical or not metric.values or len({len(series) for series in metric.values}) != 1:
+        return None
+    furthest, largest = None, -1.0
+    for at, values in enumerate(zip(*metric.values, strict=True)):
+        if len(set(map(repr, values))) == 1:
+            continue
+        numbers = [value for value in values if not isinstance(value, str)]
+        if len(numbers) < len(values):
+            return at
+        if max(numbers) - min(numbers) > largest:
+            furthest, largest = at, max(numbers) - min(numbers)
+    return furthest
 
 
 def volatile_lines(audit: Audit) -> tuple[str, ...]:
@@ -271,12 +325,19 @@ def volatile_lines(audit: Audit) -> tuple[str, ...]:
         for metric in sorted(audit.metrics.values(), key=lambda metric: metric.name)
         if metric.volatile
     )
-    files = tuple(
-        f"{plain(artefact.path)}: {plain(artefact.detail)}"
-        for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path)
-        if artefact.outcome == "volatile"
-    )
-    return metrics + files
+    # What a file's own line says of numbers, those numbers' lines have said already.
+    told = {metric.source for metric in audit.metrics.values() if metric.volatile and not metric.identical}
+    files = []
+    for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path):
+        if artefact.outcome != "volatile":
+            continue
+        detail = artefact.detail
+        if artefact.path in told:
+            detail = detail.rpartition("; ")[2]
+            if not detail.endswith("texts differ"):
+                continue
+        files.append(f"{plain(artefact.path)}: {plain(detail)}")
+    return metrics + tuple(files)
 
 
 def artefact_lines(audit: Audit) -> tuple[str, ...]:
@@ -297,15 +358,9 @@ def finding_line(finding: Finding) -> str:
 
 
 def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
-    """The findings, the gravest first, then by rule and place."""
+    """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads."""
     rank = {"error": 0, "warning": 1, "note": 2}
-
-    def key(finding: Finding) -> tuple[int, str, str, int, str]:
-        where = finding.location
-        file, line = (where.file, where.line) if where is not None else ("", 0)
-        return (rank[finding.severity], finding.rule, file, line, finding.message)
-
-    return tuple(sorted(audit.findings, key=key))
+    return tuple(sorted(audit.findings, key=lambda finding: rank[finding.severity]))
 
 
 def environment_parts(fingerprint: Fingerprint) -> tuple[str, ...]:

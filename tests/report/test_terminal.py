@@ -120,3 +120,23 @@ def test_headlines(diverged: Audit, reached: Audit) -> None:
     assert wording.headline(reached) == "bit-exact is required: reached."
     unfinished = msgspec.structs.replace(diverged, state="interrupted", problem="1 of 2 runs ended")
     assert wording.headline(unfinished) == "The audit is not finished: 1 of 2 runs ended"
+
+
+def test_a_series_is_shown_where_its_runs_are_furthest_apart() -> None:
+    series = Metric("loss", "log.csv", True, ((3.0, 2.0, 1.0), (3.0, 2.5, 1.1)), False, 0.5, 0.01)
+    assert wording.metric_value(series, 0) == "2 (2 of 3)"
+    assert wording.other_values(series) == "2.5"
+    close = Metric("loss", "log.csv", True, ((1.0,), (1.0 + 2**-40,)), False, 2**-40, 0.01)
+    assert wording.metric_value(close, 0) != wording.other_values(close)
+
+
+def test_a_metric_that_no_run_has_is_none() -> None:
+    missing = Metric("loss", "log.csv", True, ((), ()), False, None, 0.01, problem="nothing")
+    shown = (wording.metric_value(missing, 0), wording.other_values(missing), wording.metric_difference(missing))
+    assert shown == ("none", "none", "none")
+
+
+def test_a_long_name_is_not_broken(diverged: Audit) -> None:
+    name = "outputs/seed_1/results.json:validation.root_mean_squared_error"
+    long = Metric(name, "results.json", False, ((123.4567, 1.0), (123.5567, 1.0)), False, 0.1, 0.01)
+    assert name in terminal.render(msgspec.structs.replace(diverged, metrics={name: long}))
