@@ -17,7 +17,7 @@ from auditor.records.fingerprint import Fingerprint
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
 from auditor.records.trace import ProcessTrace
-from auditor.report.wording import plain
+from auditor.report.wording import ending, plain
 from auditor.store import HOME, Store, open_regular
 
 LAST_LINES = 12
@@ -68,7 +68,7 @@ def request_to_resume(directory: Path) -> Request:
         raise EvidenceError(
             "nothing-to-resume",
             f"the audit in {directory} is complete",
-            "see it again with auditor report DIR, or start a new audit",
+            f"see it again with auditor report {directory}, or start a new audit",
         )
     request = store.read_request(Request)
     return msgspec.structs.replace(request, resume=str(store.path))
@@ -108,7 +108,7 @@ def problem(concluded: Audit, directory: Path) -> AuditorError | None:
         if slug == "program-timed-out"
         else "make it end with exit code 0 by itself first"
     )
-    what = "\n".join([f"run {run.number} of the program {_how_it_ended(run)}", *last_words])
+    what = "\n".join([f"run {run.number} of the program {ending(run)}", *last_words])
     return ProgramFailed(slug, what, f"{remedy}; its whole output is in {logs.root} (stdout, stderr)")
 
 
@@ -169,22 +169,11 @@ def _fingerprint(store: Store, processes: Sequence[ProcessTrace], where: fingerp
 def _state(records: Sequence[RunRecord], replicates: int) -> tuple[Literal["complete", "failed", "interrupted"], str]:
     for record in records:
         if record.ending.status in ("failed", "timeout"):
-            return "failed", f"run {record.number} {_how_it_ended(record)}"
+            return "failed", f"run {record.number} {ending(record)}"
     ended = [record for record in records if record.ending.status != "interrupted"]
     if len(ended) < replicates and not any(record.ending.status == "stopped" for record in ended):
         return "interrupted", f"{len(ended)} of {replicates} runs ended"
     return "complete", ""
-
-
-def _how_it_ended(record: RunRecord) -> str:
-    ending = record.ending
-    if ending.message:
-        return ending.message
-    if ending.status == "timeout":
-        return "ran past its time limit"
-    if ending.exit_code is not None and ending.exit_code < 0:
-        return f"was killed by signal {-ending.exit_code}"
-    return f"ended with exit code {ending.exit_code}"
 
 
 def _times(records: Sequence[RunRecord]) -> dict[str, str | float]:
