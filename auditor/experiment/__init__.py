@@ -116,6 +116,7 @@ def _perform_one(
     seed = seed_of(request)
     command = with_seed(request.command, seed)
     paths = store.begin_run(number)
+    began = time.monotonic()
     try:
         reference = store.evidence(1, verify=False).processes if number > 1 else ()
         launch = Launch(
@@ -154,7 +155,7 @@ def _perform_one(
 
         outcome = executor.run(launch, tick)
     except KeyboardInterrupt:
-        on_event(RunEnded(number, 0.0, Ending("interrupted", None, 0, "interrupted")))
+        on_event(RunEnded(number, time.monotonic() - began, Ending("interrupted", None, 0, "interrupted")))
         raise
     record = _record(number, seed, command, executor, outcome)
     store.finish_run(record)
