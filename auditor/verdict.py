@@ -78,7 +78,7 @@ def _decides(compared: Compared) -> bool:
     )
 
 
-def _obstacle(runs: Sequence[RunRecord], settings: Settings) -> str:
+def _obstacle(runs: Sequence[RunRecord]) -> str:
     """Say why the runs as such do not allow any conclusion, or return an empty string."""
     for run in runs:
         if run.ending.status == "failed":
@@ -93,11 +93,7 @@ def _obstacle(runs: Sequence[RunRecord], settings: Settings) -> str:
         if run.ending.status == "timeout":
             return f"Run {run.number} did not end within its time limit, so there is nothing to conclude."
     if len(runs) < 2:
-        return (
-            f"{len(runs)} of {settings.replicates} runs is there: one run alone shows nothing."
-            if runs
-            else "There is no run."
-        )
+        return "Run 2 is missing: one run alone shows nothing." if runs else "There is no run."
     if len({run.seed for run in runs}) > 1:
         return "The runs were not given the same seed, so they are no replicates of one another."
     return ""
@@ -163,7 +159,9 @@ def _where(divergence: Divergence) -> str:
         step = f" at step {divergence.step}"
     delta = ""
     if divergence.max_abs_difference is not None and divergence.quantity != "number of steps":
-        delta = f", |Δ| up to {divergence.max_abs_difference:.3g}"
+        # The first tensor's name and the largest difference of all of them must not be read as one tensor's.
+        over = "; |Δ| over all of them" if ", first " in what else ", |Δ|"
+        delta = f"{over} up to {divergence.max_abs_difference:.3g}"
     elif divergence.reason and divergence.link not in ("steps", "streams"):
         delta = f" ({divergence.reason})"
     return f"Runs {one} and {two} differ{step}{process}: {what}{delta}."
@@ -178,7 +176,7 @@ def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Sett
         "checkpoint_tensors": float(compared.checkpoint_tensors),
         "metrics": float(compared.metrics),
     }
-    if obstacle := _obstacle(runs, settings):
+    if obstacle := _obstacle(runs):
         return LevelVerdict("inconclusive", obstacle, measured)
     if comparison.divergences:
         first = comparison.divergences[0]
@@ -192,7 +190,7 @@ def _bit_exact(comparison: Comparison, runs: Sequence[RunRecord], settings: Sett
     if differing:
         return LevelVerdict("not-reached", f"The runs differ in {differing}.", measured)
     if comparison.gaps:
-        return LevelVerdict("inconclusive", _gap(comparison.gaps), measured)
+        return LevelVerdict("inconclusive", _gap(comparison.gaps) + _stopped(comparison, settings), measured)
     if not comparison.handshake and not (compared.checkpoint_tensors and compared.metrics):
         lacking = "a checkpoint with tensors in it" if not compared.checkpoint_tensors else "a metric"
         if not compared.checkpoint_tensors and not compared.metrics:
@@ -231,6 +229,14 @@ def _gap(gaps: Sequence[str]) -> str:
     return f"Nothing that was compared differs, but evidence is missing: {gaps[0]}{more}."
 
 
+def _stopped(comparison: Comparison, settings: Settings) -> str:
+    """Say that --steps ended the runs, where a declared metric is missing: it may never have come to be written."""
+    if settings.steps is None or not any(metric.declared and metric.problem for metric in comparison.metrics):
+        return ""
+    steps = _counted(settings.steps, "step")
+    return f" The runs were stopped on purpose after {steps} (--steps), perhaps before the metric was written."
+
+
 def _excess(metric: Metric) -> float:
     """Return by how much a metric exceeds its tolerance; infinite where its difference is no number."""
     if metric.identical:
@@ -243,7 +249,7 @@ def _excess(metric: Metric) -> float:
 def _seed_stable(
     comparison: Comparison, runs: Sequence[RunRecord], settings: Settings, bit_exact: LevelVerdict
 ) -> LevelVerdict:
-    if obstacle := _obstacle(runs, settings):
+    if obstacle := _obstacle(runs):
         return LevelVerdict("inconclusive", obstacle)
     judged = [metric for metric in comparison.metrics if not metric.volatile and not metric.problem]
     measured: dict[str, float] = {}
@@ -261,15 +267,24 @@ def _seed_stable(
             )
             more = f"; {over} of {len(judged)} metrics are beyond theirs" if over > 1 else ""
             return LevelVerdict("not-reached", f"The metric {worst.name} differs: {what}{more}.", measured)
+    ended_early = [run.number for run in runs if run.ending.status == "stopped"]
+    if settings.fail_fast and ended_early:
+        which = f"run {ended_early[0]}" if len(ended_early) == 1 else f"runs {', '.join(map(str, ended_early))}"
+        what = f"--fail-fast ended {which} at the first divergence, before the results were there to compare."
+        return LevelVerdict("inconclusive", what, {"metrics": float(len(judged))})
     if comparison.unsound:
-        return LevelVerdict("inconclusive", _gap(comparison.unsound), {"metrics": float(len(judged))})
+        reason = _gap(comparison.unsound) + _stopped(comparison, settings)
+        return LevelVerdict("inconclusive", reason, {"metrics": float(len(judged))})
     if worst is not None:
         if bit_exact.verdict != "reached" and not comparison.compared.metrics:
             what = "The only numbers that could be compared repeat the program's configuration, not its results."
             return LevelVerdict("inconclusive", what, measured)
         within = "is" if len(judged) == 1 else "are all"
-        said = f"{_counted(len(judged), 'metric')} {within} within tolerance; the closest to it is {worst.name}"
-        if worst.max_abs_difference is not None:
+        said = f"{_counted(len(judged), 'metric')} {within} within tolerance"
+        if all(metric.identical or metric.max_abs_difference == 0 for metric in judged):
+            said += "; all differences are 0" if len(judged) > 1 else "; its difference is 0"
+        elif worst.max_abs_difference is not None:
+            said += "" if len(judged) == 1 else f"; the closest to it is {worst.name}"
             said += f" (|Δ| = {worst.max_abs_difference:.3g}, tolerance {worst.tolerance:g})"
         return LevelVerdict("reached", f"{said}.", measured)
     if bit_exact.verdict == "reached":

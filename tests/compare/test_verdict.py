@@ -125,6 +125,18 @@ def test_a_program_that_failed_was_not_examined(make: Make, status: str) -> None
         assert set(verdicts(make, found, runs).values()) == {"inconclusive", "not-tested"}
 
 
+def test_a_metric_that_steps_or_fail_fast_kept_from_being_written_is_told_so(make: Make) -> None:
+    missing = Metric("rmse", "r.json:rmse", True, ((), ()), False, None, 0.01, problem="matches nothing")
+    gap = "metric rmse: matches nothing"
+    found = comparison(metrics=(missing,), gaps=(gap,), unsound=(gap,))
+    judged = judge(found, [make.record(1), make.record(2)], Settings(steps=20))
+    for name in ("bit-exact", "seed-stable"):
+        assert "stopped on purpose after 20 steps" in judged.levels[name].reason  # type: ignore[index]  # by name
+    runs = [make.record(1), make.record(2, ending=Ending("stopped", None))]
+    judged = judge(found, runs, Settings(fail_fast=True))
+    assert "--fail-fast ended run 2" in judged.levels["seed-stable"].reason
+
+
 def test_one_run_or_other_seeds_prove_nothing(make: Make) -> None:
     assert verdicts(make, comparison(), [make.record(1)])["bit-exact"] == "inconclusive"
     other = [make.record(1, seed=1), make.record(2, seed=2)]
