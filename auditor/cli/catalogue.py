@@ -185,6 +185,13 @@ PAGES: dict[str, Page] = {
         "Try again with --isolation copy, which needs nothing but space.",
         "auditor run --isolation copy -- python train.py --seed {seed}",
     ),
+    "level-not-tested": Page(
+        2,
+        "distribution-stable is about runs with fresh seeds. This version gives every run the same seed, so the "
+        "level is always reported as not tested and cannot be required.",
+        "Require bit-exact or seed-stable.",
+        "auditor run --require seed-stable -- python train.py --seed {seed}",
+    ),
     "network-needs-image": Page(
         2,
         "--network lets the containers of --image reach the network; a program that runs locally has the "
@@ -303,7 +310,7 @@ PAGES: dict[str, Page] = {
     "unknown-level": Page(
         2,
         "There is no such level.",
-        "Choose bit-exact, seed-stable or distribution-stable.",
+        "Choose bit-exact or seed-stable.",
         "auditor run --require seed-stable -- python train.py --seed {seed}",
     ),
     "unknown-slug": Page(
