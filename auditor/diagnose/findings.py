@@ -35,6 +35,9 @@ _ENTROPY = {
 }
 
 
+_READS = frozenset(rule for rule, _ in _ENTROPY.values())  # weaker than a rule that says what is wrong
+
+
 def findings(runs: Sequence[RunEvidence], comparison: Comparison) -> tuple[Finding, ...]:
     """Return what the traces of all runs show, each once, gravest first, in an order that does not depend on chance.
 
@@ -44,10 +47,11 @@ def findings(runs: Sequence[RunEvidence], comparison: Comparison) -> tuple[Findi
     return tuple(sorted(found, key=_order))
 
 
-def _order(finding: Finding) -> tuple[int, str, str, int, str]:
+def _order(finding: Finding) -> tuple[int, bool, str, str, int, str]:
     place = finding.location
     return (
         _SEVERITIES.index(finding.severity),
+        finding.rule in _READS,
         finding.rule,
         place.file if place else "",
         place.line if place else 0,
@@ -182,13 +186,16 @@ def _unwatched(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
 
 def _entropy(traces: Iterable[ProcessTrace], differs: bool) -> Iterator[Finding]:
     for trace in traces:
+        # A generator made without a seed is how NumPy came to draw entropy there: said once, by the specific rule.
+        unseeded = {generator.place for generator in trace.generators if generator.place and not generator.seeded}
         for read in trace.entropy:
-            if read.kind not in _ENTROPY:
+            if read.kind not in _ENTROPY or (read.kind in ("numpy-entropy", "urandom") and read.place in unseeded):
                 continue
             rule, what = _ENTROPY[read.kind]
             # Most programs time themselves; a read weighs only where the runs differ.
             severity: Severity = "warning" if differs and read.kind != "clock" else "note"
-            yield Finding(rule, f"the program {what}: harmless unless it reaches the results", severity, read.place)
+            weight = "it may be why the runs differ" if differs else "harmless unless it reaches the results"
+            yield Finding(rule, f"the program {what}: {weight}", severity, read.place)
 
 
 def _listings(runs: Sequence[RunEvidence]) -> Iterator[Finding]:

@@ -122,6 +122,16 @@ def test_reads_of_the_outside_world_weigh_more_where_runs_differ(make: Make, run
     }
     differing = found_in(runs(1, make.process(3, entropy=reads)), runs(2, make.process(4, entropy=reads)))
     assert by_rule(differing, "system-entropy-read")[0].severity == "warning"
+    assert not any("harmless" in one.message for one in differing)
+
+
+def test_an_unseeded_generator_is_told_once_and_before_mere_reads(make: Make, runs: Any) -> None:
+    reads = (Entropy("numpy-entropy", PLACE, 0), Entropy("urandom", PLACE, 0), Entropy("uuid", Place("a.py", 1), 0))
+    made = (Generator(0, "PCG64", False, "entropy", PLACE, 0),)
+    found = found_in(*(runs(n, make.process(2 + n, generators=made, entropy=reads)) for n in (1, 2)))
+    assert [one.rule for one in found if one.location == PLACE] == ["unseeded-numpy-generator"]
+    rules = [one.rule for one in found]
+    assert rules.index("unseeded-numpy-generator") < rules.index("uuid-made")
 
 
 def test_listings_in_another_order(make: Make, runs: Any) -> None:
