@@ -58,6 +58,8 @@ def replicates(runs: Sequence[RunEvidence], settings: Settings) -> Comparison:
     gaps = [gap for trace in traces for gap in trace.gaps]
     unsound = [gap for trace in traces for gap in trace.unsound]
     notes = [note for trace in traces for note in trace.notes]
+    unseen = [one for trace in traces for one in trace.unseen]
+    (notes if _checkpoints_agree(artefacts) else gaps).extend(unseen)
     for comparisons in files:
         for _, one in comparisons:
             if one.gap:
@@ -105,6 +107,12 @@ def replicates(runs: Sequence[RunEvidence], settings: Settings) -> Comparison:
         identical_until=min(agreed, default=None),
         unsound=_once(unsound),
     )
+
+
+def _checkpoints_agree(artefacts: Sequence[ArtefactDifference]) -> bool:
+    """Whether the program wrote checkpoints, all of which could be compared and agree."""
+    models = [artefact for artefact in artefacts if artefact.kind in ("tensors", "opaque")]
+    return sum(one.tensors for one in models) > 0 and all(one.outcome in ("identical", "volatile") for one in models)
 
 
 def _once(texts: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ _ORDER = ("init", "batch", "loss", "gradients", "parameters", "steps", "final")
 _INFINITY = float("inf")
 _PLACE = re.compile(r"(?P<name>[^/:]+)(?::(?P<start>\d{1,18}):(?P<size>\d{1,18}))?")
 _WORKER = re.compile(r"(?:^|/)worker \d")
+# The workers of a pool take tasks as they become free: which of them does what is no property of the program.
+_POOL = re.compile(r"(?P<pool>.*(?:PoolWorker|LokyProcess))-\d+(?:[:.]\d+)?(?:#\d+)?")
 # What is not kept since it is no file: links and the like hold no results of their own; what is too large was hashed.
 _NO_FILE = ("a symbolic link", "a pipe", "a socket", "a device", "hashed only")
 
@@ -41,11 +44,13 @@ class TraceComparison:
     """What two runs' traces have and have not in common.
 
     ``unsound`` are those of the gaps that speak against the runs themselves, and so against their metrics too.
+    ``unseen`` is what training did and nobody could read: a gap, unless the program's own checkpoints hold it.
     """
 
     divergence: Divergence | None
     compared: Compared
     gaps: tuple[str, ...]
+    unseen: tuple[str, ...]
     unsound: tuple[str, ...]
     notes: tuple[str, ...]
     identical_until: int | None
@@ -64,6 +69,7 @@ class _Tally:
     batches: int = 0
     drawn: int = 0
     gaps: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     unsound: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     streams: list[StreamDifference] = field(default_factory=list)
@@ -78,6 +84,12 @@ def _steps_taken(trace: ProcessTrace) -> int:
 def is_worker(trace: ProcessTrace) -> bool:
     """Whether a trace is a DataLoader worker's: those inform findings only."""
     return _WORKER.search(trace.role) is not None
+
+
+def _pool(trace: ProcessTrace) -> str:
+    """Return the name that a pool's workers share, or an empty string for what is no such worker."""
+    match = _POOL.fullmatch(trace.role)
+    return match["pool"] if match else ""
 
 
 def _trains(trace: ProcessTrace) -> bool:
@@ -183,6 +195,10 @@ class _Pair:
 
     def first_divergence(self) -> Divergence | None:
         """Return the earliest difference: init, then steps, then their number, then the end."""
+        if self.a.unordered or self.b.unordered:
+            found = _together((self.first, self.other), self.a.role, "threads", ([self.a], [self.b]), self.tally)
+            self._streams()
+            return found
         self.tally.taken += min(_steps_taken(self.a), _steps_taken(self.b))
         found = self._init()
         found = self._steps(found)
@@ -428,6 +444,55 @@ class _Pair:
                 self.tally.streams.append(StreamDifference(self.a.role, name))
 
 
+def _together(
+    evidence: tuple[RunEvidence, RunEvidence],
+    process: str,
+    who: str,
+    traces: tuple[Sequence[ProcessTrace], Sequence[ProcessTrace]],
+    tally: _Tally,
+) -> Divergence | None:
+    """Compare what was trained in no fixed order (by threads, by a pool's workers): which models, not which when.
+
+    The initial and the final digests of all optimizers are compared as multisets. A difference is one only where both
+    runs read every model's end; where some was read in one run only, what is left over may be just that.
+    """
+    runs = (evidence[0].run.number, evidence[1].run.number)
+    trained = [[trace for trace in side if _trains(trace)] for side in traces]
+    if not any(trained):
+        return None
+    finals = [Counter(final.digest for trace in side for final in trace.finals) for side in trained]
+    inits = [Counter(init.digest for trace in side for init in trace.inits) for side in trained]
+    complete = (
+        not any(trace.unseen or (trace.end is None and not trace.finals) for side in trained for trace in side)
+        and sum(finals[0].values()) == sum(finals[1].values())
+        and all(sum(inits[side].values()) == sum(finals[side].values()) for side in (0, 1))
+    )
+    quantity = f"the parameters of the models that {who} trained"
+    found = None
+    for link, (one, two) in (("init", inits), ("final", finals)):
+        if one == two:
+            continue
+        alone = (one - two, two - one)
+        said = (
+            f"of {sum(one.values())} models in run {runs[0]} and {sum(two.values())} in run {runs[1]}, "
+            f"{max(sum(side.values()) for side in alone)} have no counterpart"
+        )
+        if complete and found is None:
+            found = Divergence(None, link, process, quantity, None, None, said, runs)
+        elif not complete:
+            tally.gaps.append(f"{process}: {quantity} cannot be matched ({link}: {said})")
+    if not finals[0] or not finals[1]:
+        tally.gaps.append(f"{process}: no final parameters were read of what {who} trained")
+    elif finals[0] == finals[1]:
+        count = sum(finals[0].values())
+        tally.parameters += count
+        tally.notes.append(
+            f"{process}: {who} train in no fixed order, so their steps were not aligned; "
+            f"the final parameters of their models ({count}) were compared all together"
+        )
+    return found
+
+
 def order(divergence: Divergence) -> tuple[float, int, bool, str]:
     """Return what divergences are sorted by: the step, then the link, then the process, the main one first."""
     link = divergence.link
@@ -465,6 +530,7 @@ def _own_gaps(evidence: RunEvidence, tally: _Tally) -> None:
     for unsaved in evidence.run.unsaved:
         harmless = unsaved.rpartition(": ")[2].startswith(_NO_FILE)
         (tally.notes if harmless else tally.gaps).append(f"run {number}: not kept: {unsaved}")
+    finished = ending.status == "ok" and any(t.role == "main" and t.end is not None for t in evidence.processes)
     for trace in evidence.processes:
         where = f"run {number}, {trace.role}"
         if trace.problem:
@@ -476,7 +542,11 @@ def _own_gaps(evidence: RunEvidence, tally: _Tally) -> None:
             (tally.notes if is_worker(trace) else tally.gaps).append(said)
         if trace.end is None and not trace.problem and not is_worker(trace):
             said = f"{where}: the trace ends without a last line (the process was killed, or crashed)"
-            (tally.gaps if _trains(trace) or trace.role == "main" else tally.notes).append(said)
+            # A pool ends its workers by force when it is left: what matters is what they had trained by then.
+            whole = finished and bool(_pool(trace)) and len(trace.finals) >= max(len(trace.inits), 1)
+            (tally.gaps if (_trains(trace) and not whole) or trace.role == "main" else tally.notes).append(said)
+        for what in dict.fromkeys(line.what for line in trace.unseen):
+            tally.unseen.append(f"{where}: {what} could not be read")
         for child in trace.unwatched:
             tally.gaps.append(f"{where}: it started {child.child} so that the probe could not enter it")
         stale = sorted({read.path for read in trace.stale_reads if _stale(read.path)})
@@ -503,14 +573,20 @@ def compare_traces(first: RunEvidence, other: RunEvidence) -> TraceComparison:
     theirs = {trace.role: trace for trace in other.processes if not is_worker(trace)}
     divergences: list[Divergence] = []
     until: list[int] = []
+    pools = dict.fromkeys(_pool(trace) for trace in (*ours.values(), *theirs.values()))
+    for pool in filter(None, pools):
+        members = tuple([trace for trace in side.values() if _pool(trace) == pool] for side in (ours, theirs))
+        found = _together((first, other), pool, "the pool's workers", (members[0], members[1]), tally)
+        if found is not None:
+            divergences.append(found)
     for role, trace in ours.items():
-        if role not in theirs:
+        if role not in theirs or _pool(trace):
             continue
         pair = _Pair(first, other, trace, theirs[role], tally)
         found = pair.first_divergence()
         if found is not None:
             divergences.append(found)
-        if trace.steps or theirs[role].steps:
+        if (trace.steps or theirs[role].steps) and not (trace.unordered or theirs[role].unordered):
             until.append(pair.last_identical)
     for number, alone in (
         (first.run.number, [trace for role, trace in ours.items() if role not in theirs]),
@@ -518,6 +594,9 @@ def compare_traces(first: RunEvidence, other: RunEvidence) -> TraceComparison:
     ):
         for trace in alone:
             said = f"the process {trace.role} ({trace.hello.label}) is in run {number} only"
+            if _pool(trace):
+                tally.notes.append(said)
+                continue
             # A helper that trained nothing cannot hide a difference in what was digested elsewhere.
             (tally.gaps if _trains(trace) or trace.role == "main" or not tally.parameters else tally.notes).append(said)
     divergence = min(divergences, key=order, default=None)
@@ -533,6 +612,7 @@ def compare_traces(first: RunEvidence, other: RunEvidence) -> TraceComparison:
             drawn_streams=tally.drawn,
         ),
         gaps=tuple(tally.gaps),
+        unseen=tuple(tally.unseen),
         unsound=tuple(tally.unsound),
         notes=tuple(tally.notes),
         identical_until=min(until, default=None),

@@ -17,7 +17,7 @@ from auditor.compare.artefacts import align
 from auditor.records.comparison import ArtefactDifference, Comparison, Metric
 from auditor.records.config import MetricRule, Settings
 from auditor.records.run import Artefact, Ending
-from auditor.records.trace import Streams
+from auditor.records.trace import Streams, Unseen
 
 Make = SimpleNamespace
 DEFAULT = Settings()
@@ -463,3 +463,17 @@ def test_a_failed_run_is_a_gap(make: Make, runs: Any) -> None:
 def test_what_is_compared_can_be_written_and_read_back(runs: Any, value: float) -> None:
     found = files(runs, {"r.json": json.dumps({"a": value})}, {"r.json": '{"a": 2.5}'})
     assert msgspec.json.decode(msgspec.json.encode(found), type=Comparison) == found
+
+
+def test_what_could_not_be_read_is_a_gap_unless_the_checkpoints_hold_it(make: Make, runs: Any) -> None:
+    def found(*weights: Any) -> Comparison:
+        trace = make.process(3, unseen=(Unseen(what="the final parameters of optimizer 0 (SGD)", step=3),))
+        things = [{} if one is None else {"w.pkl": pickle.dumps(one)} for one in weights]
+        return replicates([runs(n, trace, files=one) for n, one in enumerate(things, 1)], DEFAULT)
+
+    said = "run 1, main: the final parameters of optimizer 0 (SGD) could not be read"
+    assert said in found(None, None).gaps
+    assert said in found(np.ones(3), np.zeros(3)).gaps
+    agreeing = found(np.ones(3), np.ones(3))
+    assert agreeing.gaps == ()
+    assert said in agreeing.notes

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.compare.traces import compare_traces, steps_agree
-from auditor.records.trace import End, Fault, Final, Init, StaleRead, Step, Streams
+from auditor.records.trace import End, Fault, Final, Init, StaleRead, Step, Streams, Unseen
 
 Make = SimpleNamespace
 
@@ -401,3 +401,73 @@ def test_a_difference_is_found_whichever_run_comes_first(
     seen = link != "none" and at not in missing and at <= last
     assert (forth is not None) == (seen or last != 6 or len(a) == 0)
     assert compare_traces(one, evidence(2, a, 6)).divergence is None
+
+
+def threads(make: Make, *models: str, lost: int = 0, **changed: Any) -> Any:
+    """A process in which threads train these models, in this order."""
+    count = len(models)
+    return make.process(
+        changed.pop("steps", 3),
+        unordered=changed.pop("unordered", True),
+        optimizers=tuple(make.optimizer(i) for i in range(count)),
+        inits=tuple(Init(optimizer=i, digest=make.digest("init", m), parts="eeeeffff") for i, m in enumerate(models)),
+        finals=tuple(
+            Final(optimizer=i, at="collected", digest=make.digest("final", m), parts="gggghhhh")
+            for i, m in enumerate(models[: count - lost])
+        ),
+        unseen=tuple(Unseen(what=f"the final parameters of optimizer {count - 1 - i}", step=3) for i in range(lost)),
+        **changed,
+    )
+
+
+def test_what_threads_trained_is_compared_in_any_order(make: Make, runs: Any) -> None:
+    found = compare_traces(runs(1, threads(make, "a", "b", "c")), runs(2, threads(make, "c", "a", "b", steps=4)))
+    assert (found.divergence, found.gaps) == (None, ())
+    assert (found.compared.parameter_digests, found.compared.steps) == (3, 0)
+    assert any("no fixed order" in note for note in found.notes)
+
+
+def test_one_run_in_which_threads_train_is_enough_to_align_no_steps(make: Make, runs: Any) -> None:
+    found = compare_traces(runs(1, threads(make, "a", "b")), runs(2, threads(make, "b", "a", unordered=False, steps=2)))
+    assert (found.divergence, found.gaps) == (None, ())
+
+
+def test_another_model_among_those_of_threads_is_a_difference(make: Make, runs: Any) -> None:
+    other = threads(make, "b", "a")
+    other = msgspec.structs.replace(
+        other, finals=(msgspec.structs.replace(other.finals[0], digest=make.digest("x")), other.finals[1])
+    )
+    found = compare_traces(runs(1, threads(make, "a", "b")), runs(2, other)).divergence
+    assert found is not None
+    assert (found.link, found.step) == ("final", None)
+    assert found.quantity == "the parameters of the models that threads trained"
+
+
+def test_a_model_that_was_lost_in_one_run_is_a_gap_and_no_difference(make: Make, runs: Any) -> None:
+    found = compare_traces(runs(1, threads(make, "a", "b")), runs(2, threads(make, "b", "a", lost=1)))
+    assert found.divergence is None
+    assert any("cannot be matched" in gap for gap in found.gaps)
+    assert found.unseen == ("run 2, main: the final parameters of optimizer 1 could not be read",)
+
+
+def test_which_worker_of_a_pool_takes_which_task_does_not_matter(make: Make, runs: Any) -> None:
+    def workers(*shares: str, **more: Any) -> list[Any]:
+        return [
+            threads(make, *share, role=f"main/ForkPoolWorker-{n}", unordered=False, **more)
+            for n, share in enumerate(shares, 1)
+        ]
+
+    one, two = runs(1, make.process(2), *workers("abc", "d")), runs(2, make.process(2), *workers("d", "ca", "b"))
+    found = compare_traces(one, two)
+    assert (found.divergence, found.gaps) == (None, ())
+    assert found.compared.parameter_digests == 3 + 4
+    assert any("ForkPoolWorker-3" in note for note in found.notes)
+    # A pool that is left ends its workers by force.
+    found = compare_traces(one, runs(2, make.process(2), *workers("cd", "ab", end=None)))
+    assert (found.divergence, found.gaps) == (None, ())
+    found = compare_traces(one, runs(2, make.process(2), *workers("cd", "ab", end=None, lost=2)))
+    assert found.divergence is None
+    assert any("ForkPoolWorker-1: the trace ends without a last line" in gap for gap in found.gaps)
+    found = compare_traces(one, runs(2, make.process(2), *workers("cd", "ax")))
+    assert found.divergence is not None
+    assert found.divergence.process == "main/ForkPoolWorker"
