@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from auditor import compare, experiment, fingerprint, verdict
+from auditor.compare.names import path_matches
 from auditor.config import Request
 from auditor.diagnose.findings import findings
 from auditor.errors import AuditorError, EvidenceError, Inconclusive, ProgramFailed
 from auditor.records.audit import SCHEMA, Audit
+from auditor.records.comparison import Comparison
+from auditor.records.config import Settings
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
@@ -152,12 +157,41 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
         causes=(),
         findings=findings(evidence, comparison),
         gaps=comparison.gaps,
-        notes=comparison.notes,
+        notes=comparison.notes + (_matched_nothing(comparison, settings) if state == "complete" else ()),
         detection=judgement.detection,
         fingerprint=_fingerprint(store, evidence[0].processes if evidence else (), where),
         times=_times(records),
         problem=problem,
     )
+
+
+def _matched_nothing(comparison: Comparison, settings: Settings) -> tuple[str, ...]:
+    """Names and patterns of the user that fit nothing in the runs, as notes: a misspelt tolerance is none."""
+    if any(note.endswith("are not listed") for note in comparison.notes):
+        return ()
+    metrics = {metric.name for metric in comparison.metrics}
+    leaves = {m.name.removeprefix(f"{m.source}:") for m in comparison.metrics if not m.declared}
+    files = {artefact.path for artefact in comparison.artefacts}
+    # Patterns may also name what is inside a checkpoint, and those names are not in the comparison.
+    opened = any(artefact.kind == "tensors" for artefact in comparison.artefacts)
+    noun = "number and no file" + (" (names inside checkpoints aside)" if opened else "")
+    given = (
+        ("--tolerance", settings.tolerances, metrics | leaves, "metric"),
+        ("--ignore", settings.ignore, metrics | leaves | files, noun),
+        ("--decide", settings.decide, metrics | leaves | files, noun),
+    )
+    notes = []
+    for option, patterns, known, what in given:
+        for pattern in patterns:
+            paths = () if option == "--tolerance" else files
+            if pattern == "*" or pattern in known or any(fnmatchcase(name, pattern) for name in known):
+                continue
+            if any(path_matches(path, pattern) for path in paths):
+                continue
+            near = get_close_matches(pattern, sorted(known), n=3, cutoff=0.5)
+            hint = f"; near it: {', '.join(near)}" if near else ""
+            notes.append(f"{option} {pattern} matches no {what}{hint}")
+    return tuple(notes)
 
 
 def _fingerprint(store: Store, processes: Sequence[ProcessTrace], where: fingerprint.Where) -> Fingerprint:

@@ -68,6 +68,14 @@ def test_an_unseeded_program(auditor: Auditor, project: Path) -> None:
     assert stored(project / "e")["level"] is None
 
 
+def test_a_name_that_matches_nothing_is_told(auditor: Auditor) -> None:
+    names = ("--tolerance", "test.scor=0.1", "--ignore", "no-such.*", "--tolerance", "test.score=0.1")
+    said = " ".join(auditor("run", "--out", "e", *names, "--", "python", "clean.py", "{seed}").stdout.split())
+    assert "--tolerance test.scor matches no metric; near it: test.score" in said
+    assert "--ignore no-such.* matches no number and no file" in said
+    assert "--tolerance test.score matches" not in said
+
+
 def test_nothing_required_is_nothing_missed(auditor: Auditor) -> None:
     assert auditor("run", "--out", "e", "--", "python", "unseeded.py").returncode == 0
 
