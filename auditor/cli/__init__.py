@@ -48,10 +48,16 @@ def _application() -> typer.Typer:
         """
 
     # Everything after the first word that is no option of ours belongs to the audited command, untouched.
-    application.command(name="run", context_settings={"allow_interspersed_args": False})(run.run)
-    application.command(name="report")(report.report)
-    application.command(name="fingerprint")(fingerprint.fingerprint)
-    application.command(name="explain")(explain.explain)
+    application.command(
+        name="run",
+        short_help="Run a training command twice and compare.",
+        context_settings={"allow_interspersed_args": False},
+    )(run.run)
+    application.command(name="report", short_help="Recompute a verdict; make any report again.")(report.report)
+    application.command(name="fingerprint", short_help="Describe an interpreter and this machine.")(
+        fingerprint.fingerprint
+    )
+    application.command(name="explain", short_help="Say what an error means and what to do.")(explain.explain)
     return application
 
 

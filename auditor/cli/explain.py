@@ -11,13 +11,19 @@ from auditor.errors import UsageError
 
 
 def explain(
-    slug: Annotated[str, typer.Argument(metavar="SLUG", help="The word in parentheses below an error.")],
+    slug: Annotated[str | None, typer.Argument(metavar="SLUG", hidden=True)] = None,
 ) -> int:
-    """Say what an error means and what to do about it."""
+    """Say what an error means and what to do about it.
+
+    SLUG is the word in parentheses below an error; without one, all of them are listed.
+    """
     from difflib import get_close_matches
 
     from auditor.cli import catalogue
 
+    if slug is None:
+        output.write("".join(f"{name}\n" for name in sorted(catalogue.PAGES)))
+        return 0
     word = slug.strip().strip("()").rstrip(";").lower()
     if word not in catalogue.PAGES:
         near = get_close_matches(word, catalogue.PAGES, n=3, cutoff=0.4)

@@ -11,7 +11,7 @@ from auditor.cli import output, problems
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="An evidence directory.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", hidden=True)],
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json, junit or markdown.")
     ] = "terminal",
@@ -21,7 +21,8 @@ def report(
 ) -> int:
     """Recompute the verdict from the evidence alone and make any report of it again.
 
-    The exit code is the one that the run itself ends with.
+    DIR is an evidence directory: .auditor/<audit-id>, or what --out said. The exit code is the one that
+    the run itself ends with.
     """
     chosen = output.parse_format(form)
     if file is not None:

@@ -21,7 +21,8 @@ def run(
     context: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- COMMAND...", help="The training command; {seed} in it is replaced by the seed."),
+        # Typer's own line for an argument shows Python types; the docstring says what it is.
+        typer.Argument(metavar="-- COMMAND", hidden=True),
     ] = None,
     require: Annotated[
         str | None,
@@ -35,7 +36,10 @@ def run(
     ] = [],  # noqa: B006 (typer copies it)
     replicates: Annotated[int, typer.Option(metavar="K", help="How many times to run with the same seed.")] = 2,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Stop every run on purpose after N optimizer steps.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Stop every run on purpose after N optimizer steps; what it writes later is not compared."
+        ),
     ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="End a run at its first divergence: answers bit-exact alone.")
@@ -51,7 +55,11 @@ def run(
     ] = [],  # noqa: B006 (typer copies it)
     tolerance: Annotated[
         list[str],
-        typer.Option(metavar="NAME=VALUE", help="Absolute tolerance of a metric; 0.01 by default (repeatable)."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Absolute tolerance of the metrics that NAME is: a metric, its dotted path, a pattern of either, or "
+            "left out for all; 0.01 by default (repeatable).",
+        ),
     ] = [],  # noqa: B006 (typer copies it)
     ignore: Annotated[
         list[str], typer.Option(metavar="PATTERN", help="Metrics and files that decide nothing (repeatable).")
@@ -85,6 +93,8 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the report.")] = False,
 ) -> int:
     """Run a training command twice under control and say how reproducible it is.
+
+    COMMAND is the training command; {seed} in it is replaced by the seed.
 
     auditor run --require bit-exact -- python train.py --seed {seed}
     """

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,18 @@ def test_explain(tmp_path: Path) -> None:
     done = auditor("explain", "no-command", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout == (ROOT / "docs" / "errors" / "no-command.md").read_text(encoding="utf-8")
+
+
+def test_explain_lists_the_slugs(tmp_path: Path) -> None:
+    done = auditor("explain", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "no-command" in done.stdout.splitlines()
+
+
+def test_help_cuts_nothing_off_and_shows_no_types(tmp_path: Path) -> None:
+    for verb in ([], ["run"], ["report"], ["fingerprint"], ["explain"]):
+        text = auditor(*verb, "--help", cwd=tmp_path).stdout
+        assert not re.search(r"<(str|path|list|int)|[a-z]\.\.\.$", text, re.MULTILINE)
 
 
 def test_explain_names_the_nearest(tmp_path: Path) -> None:

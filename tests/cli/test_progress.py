@@ -14,9 +14,10 @@ def test_words() -> None:
         "step 50 of 150, 5.0 steps/s, 20.0 s left, identical so far: step 48"
     )
     assert describe(Progress(2, 5000, 5000, 10.0, 2, 3)) == "step 5,000 of 5,000, 500 steps/s, differs from step 3 on"
-    assert started(RunStarted(1, 2, 7, Isolation("copy", "no overlay"))) == (
-        "run 1 of 2, seed 7, kept apart by copy (no overlay)"
+    assert started(RunStarted(1, 2, 7, Isolation("copy", "no overlay: refused; 'x' is not isolated"))) == (
+        "run 1 of 2, seed 7, kept apart by copy ('x' is not isolated)"
     )
+    assert started(RunStarted(2, 2, 7, Isolation("copy", "no overlay"))) == "run 2 of 2, seed 7, kept apart by copy"
     assert ended(RunEnded(2, 75.0, Ending("stopped", None))) == "run 2: ended at its first divergence after 1 min 15 s"
 
 
