@@ -507,3 +507,58 @@ if os.environ.get('AGAIN') is None:
 """
     seen = watch(source, audit_started_ns=1, run_started_ns=2)
     assert [seen.of(End, trace)[0].why for trace in range(2)] == ["os.exec", "exit"]
+
+
+def test_buffers_are_part_of_what_training_moves(watch: Watch) -> None:
+    source = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    model(torch.randn(8, 3)).pow(2).sum().backward(); optimizer.step()
+model(torch.ones(8, 3) * %s)
+"""
+    one, two = watch(source % 1), watch(source % 2, run=2)
+    (optimizer,) = one.of(Optimizer)
+    assert optimizer.names == ["0.weight", "0.bias", "1.weight", "1.bias"] + [
+        f"1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
+    ]
+    assert [s.parameters for s in one.of(Step)] == [s.parameters for s in two.of(Step)]
+    assert [s.gradients for s in one.of(Step)] == [s.gradients for s in two.of(Step)]
+    (end,), (other_end,) = one.of(Final), two.of(Final)
+    width = optimizer.width
+    differ = [i for i in range(7) if end.parts[i * width :][:width] != other_end.parts[i * width :][:width]]
+    assert differ == [4]  # of ones, the mean is new and the variance none
+
+
+def test_odd_but_legal_programs_run_as_they_do_alone(watch: Watch) -> None:
+    source = """
+import os
+real = os._exit
+os._exit = lambda status: real(status)
+import signal, torch
+from torch.utils.data import DataLoader, TensorDataset
+class Loader(DataLoader):
+    def __eq__(self, other): return self is other
+class Optimizer(torch.optim.SGD):
+    def __eq__(self, other): return self is other
+class Late(Exception): pass
+def late(*_): raise Late
+signal.signal(signal.SIGVTALRM, late)
+model = torch.nn.Linear(64, 64); optimizer = Optimizer(model.parameters(), lr=0.1)
+for batch, in Loader(TensorDataset(torch.randn(8, 64)), batch_size=4):
+    model(batch).sum().backward(); optimizer.step()
+caught = 0
+for _ in range(60):
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0005)
+        while True:
+            model(batch).sum().backward(); optimizer.step()
+    except Late:
+        caught += 1
+print(caught)
+"""
+    seen = watch(source)
+    assert (seen.stdout, seen.returncode) == ("60\n", 0), seen.stderr
+    assert not seen.of(Fault)

@@ -37,8 +37,10 @@ def _exit_watched(status):
 
 def _begin_watching(session):
     """What is watched as soon as the program has brought in NumPy or torch."""
-    if os._exit is not _exit:
+    if session.streams is not None:
         return
+    global _exit
+    _exit = os._exit  # which the program may have replaced already
     os._exit = _exit_watched
     session.watch()
 

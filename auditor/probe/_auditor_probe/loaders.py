@@ -2,8 +2,8 @@
 
 import inspect
 import sys
-import weakref
 
+from .moved import ByIdentity
 from .streams import held_by
 from .tensors import tensors_in
 
@@ -18,7 +18,7 @@ class Loaders:
         self._torch = torch
         self._watch = watch
         self._made = 0
-        self._numbers = weakref.WeakKeyDictionary()
+        self._numbers = ByIdentity()
         self._worker = None
 
     def patch(self):
@@ -44,7 +44,7 @@ class Loaders:
     def _note(self, loader, frame):
         index = self._made
         self._made += 1
-        self._numbers[loader] = index
+        self._numbers.set(loader, index)
         if index >= MAXIMUM_RECORDS:
             return
         sampler = getattr(loader, "sampler", None)
@@ -67,13 +67,13 @@ class Loaders:
         original_init = base.__init__
         original_next = base.__next__
         loaders = self
-        numbers = weakref.WeakKeyDictionary()
+        numbers = ByIdentity()
         watch = self._watch
         grad_enabled = self._torch.is_grad_enabled
 
         def __init__(self, loader, *args, **kwargs):
             number = loaders._numbers.get(loader)
-            numbers[self] = number
+            numbers.set(self, number)
             loaders._session.loader_now = number
             original_init(self, loader, *args, **kwargs)
 

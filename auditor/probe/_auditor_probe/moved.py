@@ -16,13 +16,18 @@ READ_AT_COLLECTION = 1 << 26
 
 
 class Moved:
-    """The parameters that one optimizer moves (or, by hand, the leaves of the graph), and what is known of them."""
+    """What one optimizer's training moves: its parameters, then the buffers of the modules that they belong to.
+
+    For steps by hand: the leaves of the graph.
+    """
 
     def __init__(self, index, kind, optimizer):
         self.index = index
         self.kind = kind
         self.optimizer = weakref.ref(optimizer) if optimizer is not None else _nothing
         self.count = -1
+        self.parameters = 0  # how many of the tensors are parameters: they come first
+        self.roots = ()  # weak references to the modules
         self.group = 1
         self.width = 4
         self.bytes = 0
@@ -35,16 +40,42 @@ class Moved:
         self.final = None  # (at, digests and values, steps by then)
 
     def tensors(self):
-        """The parameters in the optimizer's order; empty once any of them is gone."""
+        """The parameters in the optimizer's order, and the buffers; empty once any of them is gone."""
         optimizer = self.optimizer()
         if optimizer is not None:
-            return [p for group in optimizer.param_groups for p in group["params"]]
+            found = [p for group in optimizer.param_groups for p in group["params"]]
+            self.parameters = len(found)
+            return found + self._buffers()
         found = [member() for member in self.members]
         return [] if any(t is None for t in found) else found
+
+    def _buffers(self):
+        found = {}
+        for reference in self.roots:
+            root = reference()
+            if root is not None:
+                found.update((id(buffer), buffer) for buffer in root.buffers())
+        return list(found.values())
 
 
 def _nothing():
     return None
+
+
+class ByIdentity:
+    """Numbers of objects that need not be hashable, forgotten with them."""
+
+    def __init__(self):
+        self._numbers = {}
+
+    def get(self, thing):
+        """The number of ``thing``, or None."""
+        return self._numbers.get(id(thing))
+
+    def set(self, thing, number):
+        """Remembers the number of ``thing`` for as long as it lives."""
+        self._numbers[id(thing)] = number
+        weakref.finalize(thing, self._numbers.pop, id(thing), None).atexit = False
 
 
 class Movements:
@@ -55,7 +86,7 @@ class Movements:
         self._torch = torch
         self._reader = reader
         self._outbox = outbox
-        self._indices = weakref.WeakKeyDictionary()
+        self._indices = ByIdentity()
         self._made = 0
         self._roots = []
         self.forget()
@@ -76,7 +107,7 @@ class Movements:
             index = self._made
             self._made += 1
             if optimizer is not None:
-                self._indices[optimizer] = index
+                self._indices.set(optimizer, index)
         return index
 
     def of(self, optimizer):
@@ -88,6 +119,7 @@ class Movements:
             if self._order:
                 self._read_final(self._order[-1], "replaced")
             self._order.append(moved)
+            moved.roots = self._roots_of(moved.tensors())
             weakref.finalize(optimizer, self._discarded, moved).atexit = False
         tensors = moved.tensors()
         if len(tensors) != moved.count:
@@ -110,6 +142,7 @@ class Movements:
         if len(leaves) != moved.count:
             self._introduce(moved, leaves)
         moved.members = [weakref.ref(leaf) for leaf in leaves]
+        moved.parameters = len(leaves)
         moved.stepped += 1
         return moved
 
@@ -118,6 +151,21 @@ class Movements:
         if len(self._roots) < MAXIMUM_ROOTS and not any(known() is module for known in self._roots):
             self._roots.append(weakref.ref(module))
 
+    def _roots_of(self, parameters):
+        """The first module that holds all of these parameters; where none does, all that hold any."""
+        addresses = {id(p) for p in parameters}
+        some = []
+        for reference in self._roots:
+            root = reference()
+            if root is None:
+                continue
+            own = {id(p) for _name, p in self._torch.nn.Module.named_parameters.__wrapped__(root)}
+            if addresses <= own:
+                return (reference,)
+            if addresses & own:
+                some.append(reference)
+        return tuple(some)
+
     def _names(self):
         names = {}
         for reference in self._roots:
@@ -125,6 +173,8 @@ class Movements:
             if module is not None:
                 for name, parameter in self._torch.nn.Module.named_parameters.__wrapped__(module):
                     names.setdefault(id(parameter), name)
+                for name, buffer in module.named_buffers():
+                    names.setdefault(id(buffer), name)
         return names
 
     def _introduce(self, moved, tensors):
@@ -152,9 +202,7 @@ class Movements:
             },
         )
         if first:
-            found = self._whole(moved, tensors)
-            if found is not None:
-                self._send("init", {}, moved, found)
+            self._send("init", {}, moved, self._whole(moved, tensors))
 
     def _supersede(self, moved, tensors):
         """Marks optimizers whose parameters another now moves: when they are collected is the garbage collector's
@@ -186,9 +234,8 @@ class Movements:
     def _read_final(self, moved, at, keep=True):
         if not moved.superseded:
             tensors = moved.tensors()
-            found = self._whole(moved, tensors, keep) if tensors else None
-            if found is not None:
-                moved.final = (at, found, moved.stepped)
+            if tensors:
+                moved.final = (at, self._whole(moved, tensors, keep), moved.stepped)
 
     def end(self):
         """Sends the final digests of everything moved."""
@@ -204,11 +251,9 @@ class Movements:
             self._send("final", {"at": at}, moved, found)
 
     def _whole(self, moved, tensors, keep=True):
-        """(digests, where the values were kept or None) of all parameters; None where they cannot be read."""
+        """(digests, where the values were kept or None) of all parameters."""
         with self._reader.quiet():
             pieces = self._reader.digests(tensors)
-            if pieces is None:
-                return None
             kept = None
             if keep and moved.bytes <= KEEP_ONCE and self._kept + moved.bytes <= KEEP_TOTAL + 2 * KEEP_ONCE:
                 values = block(list(zip(moved.parameter_names, tensors)), self._reader, moved.headers)

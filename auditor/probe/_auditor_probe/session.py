@@ -54,6 +54,8 @@ class Session:
         try:
             return function(*args)
         except Exception as error:
+            if _from_signal(error):
+                raise
             self.fault(where, error)
             return None
         finally:
@@ -64,6 +66,8 @@ class Session:
         try:
             return function(*args)
         except Exception as error:
+            if _from_signal(error):
+                raise
             self.fault(where, error)
             return default
 
@@ -189,6 +193,21 @@ class Session:
         self._described = True
         if self.torch_watch is not None:
             self.torch_watch.in_child()
+
+
+def _from_signal(error):
+    """Whether this is the program's own exception, raised by a signal handler that ran while the probe did."""
+    module = sys.modules.get("signal")
+    if module is None:
+        return False
+    handlers = [module.getsignal(number) for number in module.valid_signals()]
+    codes = {getattr(getattr(h, "__func__", h), "__code__", None) for h in handlers} - {None}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _read_plan(path, label):

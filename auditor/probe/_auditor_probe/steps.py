@@ -385,7 +385,7 @@ class TorchWatch:
     def _take_gradients(self, optimizer):
         moved, tensors = self.movements.of(optimizer)
         with self._reader.quiet():
-            gradients = [t.grad for t in tensors]
+            gradients = [t.grad for t in tensors[: moved.parameters]]
             self._gradients = self._reader.digests(gradients)
             self._kept_gradients = self.movements.copy_gradients(moved, gradients, self._session.step)
 
@@ -498,6 +498,9 @@ class TorchWatch:
         self._emit_leftover()
         self.movements.end()
         self._outbox.drain(True)
+        if self._reader.unreadable:
+            what = f"tensors that have no memory of their own ({', '.join(sorted(self._reader.unreadable))})"
+            self._session.send("unseen", {"what": what, "step": self._session.step})
         if self._described or self._session.kind == "exec":
             self._describe("exit")
 

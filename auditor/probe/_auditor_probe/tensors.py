@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from . import digest
 
 NONE = b"\0none\0\0\0"
+UNREADABLE = b"\0hidden\0"
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SAFETENSORS = {}  # torch.dtype: name in the format, filled as they are met
 _FORMATS = {
@@ -31,6 +32,7 @@ class Reader:
     def __init__(self, torch):
         self._torch = torch
         self._strided = torch.strided
+        self.unreadable = set()  # names of the classes of tensors that have no bits to read
         self._simple = (torch.Tensor, torch.nn.Parameter)
         functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
         self._wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
@@ -87,13 +89,14 @@ class Reader:
         return digest.on_device(plain, self._torch)
 
     def digests(self, tensors):
-        """The digests of a list of tensors (None among them: marked as absent); None where one cannot be read."""
+        """The digests of a list of tensors: marked where there is none, and where its bits cannot be read."""
         direct = self.direct()
         pieces = []
         for tensor in tensors:
             piece = NONE if tensor is None else self.digest(tensor, direct)
             if piece is None:
-                return None
+                piece = UNREADABLE
+                self.unreadable.add(type(tensor).__name__)
             pieces.append(piece)
         return pieces
 
