@@ -23,8 +23,13 @@ export OMP_NUM_THREADS ?= 1
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about two minutes, with a verdict at the end.
-	cd examples/turbofan && PATH="$(abspath $(VENV))/bin:$$PATH" auditor run --require bit-exact -- python train.py --seed {seed}
+audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about two minutes once set up, then a verdict.
+	@cd examples/turbofan && export PATH="$(abspath $(VENV))/bin:$$PATH" && \
+	echo "in examples/turbofan: auditor run --require bit-exact -- python train.py --seed {seed}" && \
+	code=0 && { auditor run --require bit-exact -- python train.py --seed {seed} || code=$$?; } && \
+	evidence=$$(ls -td .auditor/*/ 2>/dev/null | head -n 1) && \
+	echo "auditor is $(VENV)/bin/auditor$${evidence:+; again: $(VENV)/bin/auditor report examples/turbofan/$$evidence}" && \
+	exit $$code
 
 test: lint ## Set up what is needed, check style, types and layers, and run the tests.
 	$(PYTEST) -m "not docker and not integrations and not interpreters and not slow"
@@ -72,6 +77,7 @@ endef
 
 # $(1) environment: the auditor, editable, and torch. Only where torch's CPU build cannot be had is the CUDA build taken.
 define install-runtime
+	@echo "installing what is locked into $(1) (minutes; about 200 MB to download with the CPU build of torch) ..."
 	$(1)/bin/python $(PIP) install --require-hashes -r lockfiles/auditor.txt
 	@case "$(LOCK)" in \
 	cpu|cuda) $(1)/bin/python $(PIP) install --require-hashes -r lockfiles/$(LOCK).txt ;; \
