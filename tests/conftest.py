@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[1]
 START_ENGINE = ROOT.parent / "shared" / "docker-engine" / "start"
 
 
-# Whoever starts the tests in the background may have interrupts ignored, which every process below would inherit.
+# Whoever starts the tests in the background may have these ignored, which every process below would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(_number, signal.SIG_DFL)
 
 
 @functools.cache
