@@ -530,6 +530,8 @@ def _own_gaps(evidence: RunEvidence, tally: _Tally) -> None:
     for unsaved in evidence.run.unsaved:
         harmless = unsaved.rpartition(": ")[2].startswith(_NO_FILE)
         (tally.notes if harmless else tally.gaps).append(f"run {number}: not kept: {unsaved}")
+    for label in evidence.run.unwatched:
+        tally.gaps.append(f"run {number}: the probe did not enter {label}")
     finished = ending.status == "ok" and any(t.role == "main" and t.end is not None for t in evidence.processes)
     for trace in evidence.processes:
         where = f"run {number}, {trace.role}"

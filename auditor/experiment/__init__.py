@@ -157,7 +157,8 @@ def _perform_one(
     except KeyboardInterrupt:
         on_event(RunEnded(number, time.monotonic() - began, Ending("interrupted", None, 0, "interrupted")))
         raise
-    record = _record(number, seed, command, executor, outcome)
+    follower.look()
+    record = _record(number, seed, command, executor, outcome, follower.pids)
     store.finish_run(record)
     on_event(RunEnded(number, outcome.seconds, outcome.ending))
     return record
@@ -172,7 +173,14 @@ def _plan(store: Store, reference: tuple[ProcessTrace, ...]) -> bytes:
     return msgspec.json.encode(plan)
 
 
-def _record(number: int, seed: int | None, command: tuple[str, ...], executor: Executor, outcome: Outcome) -> RunRecord:
+def _record(
+    number: int,
+    seed: int | None,
+    command: tuple[str, ...],
+    executor: Executor,
+    outcome: Outcome,
+    traced: frozenset[int],
+) -> RunRecord:
     return RunRecord(
         number=number,
         seed=seed,
@@ -186,5 +194,6 @@ def _record(number: int, seed: int | None, command: tuple[str, ...], executor: E
         ending=outcome.ending,
         artefacts=outcome.artefacts,
         unsaved=outcome.unsaved,
+        unwatched=outcome.interpreters.without_trace(traced) if outcome.interpreters is not None else (),
         cpu_seconds=outcome.cpu_seconds,
     )

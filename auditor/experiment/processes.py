@@ -149,6 +149,21 @@ class Watched:
                 self.wait(_KILL_GRACE)
             self.end_leftovers(0.0)
 
+    def running(self) -> dict[int, Stat]:
+        """The command's processes that live now, itself among them: those of its session and their descendants.
+
+        One that left both behind is missing here; ``leftovers`` finds it, at a higher price.
+        """
+        processes = alive()
+        me = os.getpid()
+        mine = {
+            pid
+            for pid, stat in processes.items()
+            if stat.session == self.process.pid or (stat.ppid == me and pid not in self.bystanders)
+        }
+        mine = _descendants(mine, processes) - {me}
+        return {pid: processes[pid] for pid in mine}
+
     def leftovers(self) -> dict[int, Stat]:
         """The processes that belong to the command and still live, apart from itself."""
         processes = alive()

@@ -104,6 +104,11 @@ class Follower:
             differs_at=min((t.differs for t in compared if t.differs is not None), default=None),
         )
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """The pids of the processes whose traces have begun."""
+        return frozenset(t.hello.pid for t in self._tails.values() if t.hello is not None)
+
     def _compare(self, name: str, tail: _Tail) -> None:
         reference = self._reference.get(self._roles.get(name, ""))
         if reference is not None and tail.differs is None:

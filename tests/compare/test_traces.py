@@ -471,3 +471,8 @@ def test_which_worker_of_a_pool_takes_which_task_does_not_matter(make: Make, run
     found = compare_traces(one, runs(2, make.process(2), *workers("cd", "ax")))
     assert found.divergence is not None
     assert found.divergence.process == "main/ForkPoolWorker"
+
+
+def test_an_interpreter_that_the_probe_did_not_enter_is_a_gap(make: Make, runs: Any) -> None:
+    found = compare_traces(runs(1, make.process(3)), runs(2, make.process(3), unwatched=("python train.py",)))
+    assert found.gaps == ("run 2: the probe did not enter python train.py",)

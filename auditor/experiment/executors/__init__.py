@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from auditor.experiment.interpreters import Interpreters
 from auditor.records.run import Artefact, Ending, ImageFacts, Isolation
 from auditor.store import RunPaths
 
@@ -33,7 +34,10 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a run went: ``seconds`` is wall time, ``cpu_seconds`` user and system time of all its processes, if known."""
+    """How a run went: ``seconds`` is wall time, ``cpu_seconds`` user and system time of all its processes, if known.
+
+    ``interpreters`` are the Python processes that were seen from outside, where the place can see any.
+    """
 
     ending: Ending
     started: str
@@ -42,6 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
     varied: dict[str, str]
     artefacts: tuple[Artefact, ...]
     unsaved: tuple[str, ...]
+    interpreters: Interpreters | None = None
 
 
 class Executor(Protocol):

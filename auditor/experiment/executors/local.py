@@ -20,6 +20,7 @@ from auditor.errors import AuditorError, UsageError
 from auditor.experiment import overlay, replica, scratch
 from auditor.experiment.artefacts import Change, save
 from auditor.experiment.executors import Launch, Outcome, Tick
+from auditor.experiment.interpreters import Interpreters
 from auditor.experiment.processes import LEFTOVER_GRACE, Watched, children, end_marked, subreaper
 from auditor.experiment.variation import vary
 from auditor.records.run import Ending, ImageFacts, Isolation
@@ -172,13 +173,13 @@ class LocalExecutor:
         environment["PYTHONPATH"] = os.pathsep.join(search)
         environment["_AUDITOR_PROBE"] = str(view.probe)
         try:
-            started, (ending, seconds, cpu) = _now(), self._execute(launch, view, environment, tick)
+            started, (ending, seconds, cpu, seen) = _now(), self._execute(launch, view, environment, tick)
             if ending.status == "failed":
                 self._blame_full_disk(launch)
             artefacts, unsaved = save(self._changes(view), launch.paths.artefacts)
         finally:
             self._clear()
-        return Outcome(ending, started, seconds, cpu, varied, artefacts, unsaved)
+        return Outcome(ending, started, seconds, cpu, varied, artefacts, unsaved, seen)
 
     def close(self) -> None:
         """Remove the scratch directory."""
@@ -228,7 +229,7 @@ class LocalExecutor:
 
     def _execute(
         self, launch: Launch, view: _View, environment: Mapping[str, str], tick: Tick
-    ) -> tuple[Ending, float, float | None]:
+    ) -> tuple[Ending, float, float | None, Interpreters]:
         spec = self._scratch / "launch.json"
         _write_spec(spec, launch.command, view.root, view.layers, view.binds)
         with (
@@ -245,13 +246,19 @@ class LocalExecutor:
                 if fault is not None:
                     watched.wait(5.0)
                     raise _not_started(launch.command, fault)
-                status = _watch(watched, launch.timeout, began, tick)
+                seen = Interpreters(watched.running)
+
+                def look() -> bool:
+                    seen.look()
+                    return tick()
+
+                status = _watch(watched, launch.timeout, began, look)
                 seconds = time.monotonic() - began
                 if watched.exit is None:
                     watched.end()
-                    return _cut_short(status, launch.timeout, watched), seconds, _cpu(watched)
+                    return _cut_short(status, launch.timeout, watched), seconds, _cpu(watched), seen
                 count, alive = watched.end_leftovers(LEFTOVER_GRACE)
-                return _ended(watched.exit.code, count, alive), seconds, _cpu(watched)
+                return _ended(watched.exit.code, count, alive), seconds, _cpu(watched), seen
             except BaseException:
                 watched.end()
                 raise
