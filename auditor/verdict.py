@@ -224,9 +224,9 @@ def _differing(comparison: Comparison) -> str:
     return ""
 
 
-def _gap(gaps: Sequence[str]) -> str:
+def _gap(gaps: Sequence[str], lead: str = "Nothing that was compared differs, but") -> str:
     more = f" (and {len(gaps) - 1} more)" if len(gaps) > 1 else ""
-    return f"Nothing that was compared differs, but evidence is missing: {gaps[0]}{more}."
+    return f"{lead} evidence is missing: {gaps[0]}{more}."
 
 
 def _stopped(comparison: Comparison, settings: Settings) -> str:
@@ -253,6 +253,12 @@ def _seed_stable(
         return LevelVerdict("inconclusive", obstacle)
     judged = [metric for metric in comparison.metrics if not metric.volatile and not metric.problem]
     measured: dict[str, float] = {}
+    # What a run that was ended has written so far is not its result.
+    ended_early = [run.number for run in runs if run.ending.status == "stopped"]
+    if settings.fail_fast and ended_early:
+        which = f"run {ended_early[0]}" if len(ended_early) == 1 else f"runs {', '.join(map(str, ended_early))}"
+        what = f"--fail-fast ended {which} at the first divergence, before the results were there to compare."
+        return LevelVerdict("inconclusive", what, {"metrics": float(len(judged))})
     worst = max(judged, key=_excess, default=None)
     if worst is not None:
         measured = {"metrics": float(len(judged)), "tolerance": worst.tolerance}
@@ -267,13 +273,9 @@ def _seed_stable(
             )
             more = f"; {over} of {len(judged)} metrics are beyond theirs" if over > 1 else ""
             return LevelVerdict("not-reached", f"The metric {worst.name} differs: {what}{more}.", measured)
-    ended_early = [run.number for run in runs if run.ending.status == "stopped"]
-    if settings.fail_fast and ended_early:
-        which = f"run {ended_early[0]}" if len(ended_early) == 1 else f"runs {', '.join(map(str, ended_early))}"
-        what = f"--fail-fast ended {which} at the first divergence, before the results were there to compare."
-        return LevelVerdict("inconclusive", what, {"metrics": float(len(judged))})
     if comparison.unsound:
-        reason = _gap(comparison.unsound) + _stopped(comparison, settings)
+        lead = "No metric that could be compared is beyond its tolerance, but" if judged else "No metric was compared:"
+        reason = _gap(comparison.unsound, lead) + _stopped(comparison, settings)
         return LevelVerdict("inconclusive", reason, {"metrics": float(len(judged))})
     if worst is not None:
         if bit_exact.verdict != "reached" and not comparison.compared.metrics:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from auditor.records.audit import LEVELS, Audit, Finding, LevelVerdict
-from auditor.records.comparison import Compared, Divergence, Metric
+from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
 from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.run import RunRecord
 from auditor.records.trace import Place
@@ -24,6 +24,8 @@ VERDICTS = {
     "not-tested": "not tested",
 }
 
+# What the comparison of a result file says of its volatile numbers.
+_VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts differ|\Z)")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
 
 
@@ -325,26 +327,29 @@ def volatile_lines(audit: Audit) -> tuple[str, ...]:
         for metric in sorted(audit.metrics.values(), key=lambda metric: metric.name)
         if metric.volatile
     )
-    # What a file's own line says of numbers, those numbers' lines have said already.
-    told = {metric.source for metric in audit.metrics.values() if metric.volatile and not metric.identical}
-    files = []
-    for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path):
-        if artefact.outcome != "volatile":
-            continue
-        detail = artefact.detail
-        if artefact.path in told:
-            detail = detail.rpartition("; ")[2]
-            if not detail.endswith("texts differ"):
-                continue
-        files.append(f"{plain(artefact.path)}: {plain(detail)}")
-    return metrics + tuple(files)
+    files = tuple(
+        f"{plain(artefact.path)}: {detail}"
+        for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path)
+        if artefact.outcome == "volatile" and (detail := _detail(audit, artefact))
+    )
+    return metrics + files
+
+
+def _detail(audit: Audit, artefact: ArtefactDifference) -> str:
+    """A file's detail, without the numbers in it that are volatile: those have lines of their own."""
+    if not any(
+        metric.volatile and not metric.identical and metric.source == artefact.path for metric in audit.metrics.values()
+    ):
+        return plain(artefact.detail)
+    detail = _VOLATILE_NUMBERS.sub("", artefact.detail)
+    return "" if artefact.outcome == "volatile" and "; " not in detail else plain(detail)
 
 
 def artefact_lines(audit: Audit) -> tuple[str, ...]:
     """The files that differ, are missing in a run or could not be read."""
     return tuple(
         f"{plain(artefact.path)} ({artefact.kind}) {artefact.outcome}"
-        + (f": {plain(artefact.detail)}" if artefact.detail else "")
+        + (f": {detail}" if (detail := _detail(audit, artefact)) else "")
         + (f", largest |Δ| {difference(artefact.max_abs_difference)}" if artefact.max_abs_difference else "")
         for artefact in sorted(audit.artefacts, key=lambda artefact: artefact.path)
         if artefact.outcome not in ("identical", "volatile")

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.records.audit import Audit, LevelVerdict
-from auditor.records.comparison import Divergence, Metric
+from auditor.records.comparison import ArtefactDifference, Divergence, Metric
 from auditor.records.config import Settings
 from auditor.report import terminal, wording
 
@@ -140,3 +140,16 @@ def test_a_long_name_is_not_broken(diverged: Audit) -> None:
     name = "outputs/seed_1/results.json:validation.root_mean_squared_error"
     long = Metric(name, "results.json", False, ((123.4567, 1.0), (123.5567, 1.0)), False, 0.1, 0.01)
     assert name in terminal.render(msgspec.structs.replace(diverged, metrics={name: long}))
+
+
+def test_a_volatile_number_is_told_once(diverged: Audit) -> None:
+    said = "2 numbers or series; volatile: results.json:seconds (a duration)"
+    for outcome, detail, kept in (
+        ("volatile", said, None),
+        ("volatile", f"{said}; 1 texts differ", "results.json: 2 numbers or series; 1 texts differ"),
+        ("differs", said, "results.json (numbers) differs: 2 numbers or series"),
+    ):
+        artefact = ArtefactDifference("results.json", "numbers", outcome, detail)
+        audit = msgspec.structs.replace(diverged, artefacts=(artefact,))
+        lines = wording.volatile_lines(audit) + wording.artefact_lines(audit)
+        assert lines == ("seconds: a duration", *([kept] if kept else []))
