@@ -13,7 +13,7 @@ _VOLATILE = frozenset(
         "time", "timestamp", "timestamps", "seconds", "secs", "sec", "ms", "millis", "milliseconds", "msec",
         "duration", "elapsed", "runtime", "walltime", "wallclock", "date", "datetime", "throughput", "fps",
         "eta", "pid", "ppid", "uuid", "guid", "host", "hostname", "port", "latency", "speed", "rss", "wall",
-        "clock", "mtime", "ctime", "created", "modified",
+        "clock", "mtime", "ctime", "created", "modified", "took", "dur", "maxrss", "loadavg",
     }
 )  # fmt: skip
 # Endings that say how such a quantity was summed up or in what unit it is given.
@@ -28,6 +28,43 @@ _VOLATILE_GROUPS = frozenset(
     {
         "timing", "timings", "timer", "timers", "elapsed", "duration", "durations", "runtime", "walltime",
         "profile", "profiler",
+    }
+)  # fmt: skip
+# Times that a model may be about: a number named so is taken for a result.
+_MODELLED = frozenset(
+    {
+        "survival", "lead", "failure", "event", "arrival", "travel", "death", "decay", "recovery", "retention",
+        "reaction", "relaxation", "relapse", "hitting", "mixing", "dwell", "flight", "predicted", "life", "lifetime",
+        "censoring",
+    }
+)  # fmt: skip
+_TIMES = frozenset(
+    {"time", "times", "seconds", "secs", "sec", "ms", "msec", "millis", "milliseconds", "minutes", "hours", "duration"}
+)
+_TAKEN = frozenset({"taken", "spent", "used", "needed"})
+_ONES = (
+    "it|its|iter|iters|iteration|batch|step|epoch|sample|img|image|token|frame|example|episode|update|item|call|query|"
+    "request|fold|trial|run|forward|backward"
+)
+_TIME_PER = re.compile(rf"(?:^|[\W_])(?:ns|us|ms|msec|s|sec|secs|seconds?)(?:/|_?per_?)(?:{_ONES})$", re.IGNORECASE)
+_PER_S = re.compile(r"(?:^|[\W_])(?:its?|iters?|steps|samples|imgs?|images|tokens|tok|examples|batches|frames)_s$")
+# A moment is told by what was done then; words that a result could have as well (``stopped_at`` an epoch) are not here.
+_DONE = frozenset(
+    {
+        "saved", "started", "finished", "completed", "generated", "exported", "launched", "written", "uploaded",
+        "logged", "created", "modified",
+    }
+)  # fmt: skip
+_EXECUTED = frozenset({"run", "job", "process", "session", "slurm"})
+_MEMORY = frozenset({"memory", "mem", "rss", "maxrss", "vms", "vram", "ram"})
+_MEMORY_UNITS = frozenset(
+    {"b", "bytes", "kb", "mb", "gb", "kib", "mib", "gib", "used", "usage", "allocated", "reserved"}
+)
+_MACHINE = frozenset({"cpu", "gpu", "cuda", "ram", "vram", "disk", "memory", "mem"})
+_LOADS = frozenset(
+    {
+        "percent", "pct", "util", "utilization", "utilisation", "usage", "load", "used", "free", "temp", "temperature",
+        "power", "available",
     }
 )  # fmt: skip
 _PER_TIME = re.compile(r"(?:per[_\W]?|/)(?:s|sec|secs|second|seconds|min|minute|h|hour)$", re.IGNORECASE)
@@ -72,8 +109,14 @@ def volatile_reason(leaf: str) -> str:
     """
     if _PER_TIME.search(leaf):
         return f"its name ({leaf}) says that it is a rate over time"
+    if _TIME_PER.search(leaf) or _PER_S.search(leaf):
+        return f"its name ({leaf}) says that it is a time per unit, or a rate over time"
     parts = [part for part in re.split(r"[./]", leaf) if not part.isdigit()]
     if not parts:
+        return ""
+    if _tells_machine([word for word in words(parts[-1]) if not word.isdigit()]):
+        return f"its name ({leaf}) says that it tells of the machine or the moment"
+    if _MODELLED & set(words(leaf)):
         return ""
     for part in parts[:-1]:
         found = words(part)
@@ -87,6 +130,38 @@ def volatile_reason(leaf: str) -> str:
     if tail and (tail[-1] in _VOLATILE or (tail[-1].endswith("s") and tail[-1][:-1] in _VOLATILE)):
         return f"its name ({leaf}) says that it measures time or the machine"
     return ""
+
+
+def _tells_machine(found: Sequence[str]) -> bool:
+    """Whether the words of a name, all together, say so; any other word at its end makes it a result again."""
+    if not found:
+        return False
+    before, last = found[:-1], found[-1]
+    if tuple(found) in (("ts",), ("started",), ("load", "avg"), ("load", "average")):
+        return True
+    if last == "at" and before and before[-1] in _DONE:
+        return True
+    if last == "id" and before and before[-1] in _EXECUTED:
+        return True
+    if last in _LOADS and before and before[0] in _MACHINE and set(before) <= _MACHINE | _SUMMARIES | {"peak"}:
+        return True
+    if last == "c" and len(before) > 1 and before[-1] in ("temp", "temperature") and before[0] in _MACHINE:
+        return True
+    for index, word in enumerate(found):
+        rest = found[index + 1 :]
+        if word in _TIMES and not _MODELLED & set(found):
+            if len(rest) == 1 and rest[0] in _TAKEN:
+                return True
+            if len(rest) == 2 and rest[0] == "per" and rest[1] in _ONES.split("|"):
+                return True
+        if (
+            word in _MEMORY
+            and rest
+            and set(rest) <= _MEMORY_UNITS | _SUMMARIES | {"peak"}
+            and _MEMORY_UNITS & set(rest)
+        ):
+            return True
+    return last in _MEMORY and bool({"peak", "cpu", "gpu", "cuda"} & set(before))
 
 
 def matches(patterns: Sequence[str], *names: str) -> bool:
