@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -562,3 +563,19 @@ print(caught)
     seen = watch(source)
     assert (seen.stdout, seen.returncode) == ("60\n", 0), seen.stderr
     assert not seen.of(Fault)
+
+
+@pytest.mark.parametrize(("line", "drawn"), [("", False), ("random.random()", True)])
+def test_draws_of_libraries_being_imported_are_not_the_programs(
+    watch: Watch, tmp_path: Path, line: str, drawn: bool
+) -> None:
+    library = tmp_path / "site-packages" / "noisy"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("import random\nrandom.random()\nfrom . import more\n")
+    (library / "more.py").write_text("from . import most\n")
+    (library / "most.py").write_text("import random\nrandom.random()\nimport xml.dom\n")
+    source = f"import random, numpy, sys\nsys.path.append({str(library.parent)!r})\nimport noisy\n{line}\nimport wave\n"
+    seen = watch(source)
+    assert seen.returncode == 0, seen.stderr
+    assert not seen.of(Fault)
+    assert seen.of(Streams)[0].drawn["python"] is drawn

@@ -89,6 +89,7 @@ class Movements:
         self._indices = ByIdentity()
         self._made = 0
         self._roots = []
+        self._root_of = {}
         self.forget()
         gc.callbacks.append(self._before_collection)
 
@@ -148,8 +149,11 @@ class Movements:
 
     def note_root(self, module):
         """Remembers a module whose parameters the program asked for: it gives them their names."""
-        if len(self._roots) < MAXIMUM_ROOTS and not any(known() is module for known in self._roots):
-            self._roots.append(weakref.ref(module))
+        # Called with every parameters(): a known module must cost one look-up.
+        known = self._root_of.get(id(module))
+        if (known is None or known() is not module) and len(self._roots) < MAXIMUM_ROOTS:
+            known = self._root_of[id(module)] = weakref.ref(module)
+            self._roots.append(known)
 
     def _roots_of(self, parameters):
         """The first module that holds all of these parameters; where none does, all that hold any."""

@@ -23,6 +23,7 @@ class Streams:
         self._baseline = {}
         self._baselines_taken = {}
         self._always_drawn = set()
+        self._python_seen = None
         self._records = 0
         self._generators = []
         self._unseeded = 0
@@ -84,6 +85,9 @@ class Streams:
             self._always_drawn.add(stream)
             return
         self._baselines_taken[stream] = taken + 1
+        if stream == "python":
+            self._always_drawn.discard(stream)
+            self._python_seen = self._python_position() if sys.implementation.name == "cpython" else None
         state = self._one(stream)
         if state is not None:
             self._baseline[stream] = state
@@ -94,6 +98,33 @@ class Streams:
         if stream == "numpy":
             return self._of_numpy()
         return self.states().get(stream)
+
+    def at_import(self, frame):
+        """At the beginning of each import: whether Python's stream was drawn from by a library that is being imported.
+
+        Such draws (rich makes names by them, and scikit-learn imports rich) are not the program's.
+        """
+        if sys.implementation.name != "cpython":
+            return
+        position = self._python_position()
+        if position == self._python_seen:
+            return
+        self._python_seen = position
+        places = self._session.places
+        while frame is not None and (
+            frame.f_code.co_filename.startswith("<frozen importlib") or places.kind(frame.f_code.co_filename) == "own"
+        ):
+            frame = frame.f_back
+        if frame is None or not places.at_library_import(frame):
+            self._always_drawn.add("python")
+        elif "python" not in self._always_drawn:
+            self._baseline["python"] = self._of_python()
+
+    @staticmethod
+    def _python_position():
+        # The first member of CPython's generator is its position among the words of its state: read in place, since
+        # its public state takes ten microseconds to build.
+        return ctypes.c_int.from_address(id(_python) + object.__basicsize__).value
 
     def drawn(self, states):
         """Whether each stream was drawn from since it was last seeded, or first seen."""
