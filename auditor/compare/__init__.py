@@ -42,7 +42,7 @@ def replicates(runs: Sequence[RunEvidence], settings: Settings) -> Comparison:
     first, others = runs[0], runs[1:]
     traces = [compare_traces(first, other) for other in others]
     files = [_files(first, other, settings) for other in others]
-    result_files = _result_files(files, len(runs))
+    result_files = metric_values.spelled(_result_files(files, len(runs)), settings)
     numbers = [run.run.number for run in runs]
     interleaved = any(sum(not is_worker(trace) for trace in run.processes) > 1 for run in runs)
     outputs = [(run.stdout, run.stderr) for run in runs]

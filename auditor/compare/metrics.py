@@ -11,7 +11,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from auditor.compare import names
-from auditor.compare.results import Number, Results, key, largest_difference, lines_of, parse_number, same
+from auditor.compare.results import (
+    Number,
+    Results,
+    key,
+    largest_difference,
+    lines_of,
+    parse_number,
+    parse_spelled,
+    same,
+)
 from auditor.records.comparison import Metric
 from auditor.records.config import MetricRule, Settings
 
@@ -72,6 +81,38 @@ def shown(value: Number) -> float | str:
 def _runs(numbers: Iterable[int]) -> str:
     listed = [str(number) for number in numbers]
     return f"run {listed[0]}" if len(listed) == 1 else f"runs {', '.join(listed)}"
+
+
+def spelled(files: Sequence[ResultFile], settings: Settings) -> tuple[ResultFile, ...]:
+    """Return the result files with their texts that spell numbers taken for numbers, where they matter.
+
+    They do where the runs' texts differ or a metric is declared there: JSON holds a number as text where its writer
+    did not know the type (``"0.7543"``, ``"tensor(0.75)"``). Equal texts stay texts, which are no evidence.
+    """
+    rules = [rule for rule in settings.metrics if rule.source != "output"]
+    changed = []
+    for file in files:
+        present = [one for one in file.results if one is not None]
+        wanted: set[str] = set()
+        for leaf in dict.fromkeys(leaf for one in present for leaf in one.words):
+            texts = [one.words.get(leaf, []) for one in present]
+            differ = any(one != texts[0] for one in texts[1:])
+            asked = any(_file_rule(rule.pattern, file.path, leaf) for rule in rules)
+            if (differ or asked) and any(parse_spelled(text) is not None for one in texts for text in one):
+                wanted.add(leaf)
+        results = tuple(None if one is None else _with_spelled(one, wanted) for one in file.results)
+        changed.append(ResultFile(file.path, results, file.paths, file.guess))
+    return tuple(changed)
+
+
+def _with_spelled(results: Results, leaves: set[str]) -> Results:
+    numbers = dict(results.numbers)
+    for leaf in leaves:
+        found = [parse_spelled(text) for text in results.words.get(leaf, [])]
+        values = [value for value in found if value is not None]
+        if values:
+            numbers[leaf] = [*numbers.get(leaf, []), *values]
+    return Results(numbers, results.words, results.places, results.problem)
 
 
 def found(

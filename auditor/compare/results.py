@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+# How torch and NumPy show a number: tensor(0.75, device='cuda:0'), np.float32(0.75).
+_WRAPPED = re.compile(r"(?:tensor|array|(?:np\.|numpy\.)?(?:float|int)\d*)\((?P<number>[^(),]+)(?:,.*)?\)")
 _DECODER = json.JSONDecoder(parse_int=_integer)
 
 
@@ -117,6 +120,17 @@ def parse_number(text: str) -> Number | None:
         return None
 
 
+def parse_spelled(text: str) -> Number | None:
+    """Return the number of a text that is one, as a writer left it: ``0.75``, ``tensor(0.75)``; None for other texts.
+
+    ``True`` and ``False`` are none: a text that says so names a state.
+    """
+    if len(text) > 200:
+        return None
+    match = _WRAPPED.fullmatch(text.strip())
+    return parse_number(match["number"] if match else text)
+
+
 def parse_table(text: str, delimiter: str | None = None) -> Results:
     """Return a table's columns, named by its header row (by number, from 0, where the first row is numbers).
 
@@ -149,7 +163,7 @@ def parse_table(text: str, delimiter: str | None = None) -> Results:
             for name, cell in zip(header, row, strict=False):
                 if not cell.strip():
                     continue
-                number = parse_number(cell)
+                number = parse_spelled(cell)
                 if number is None:
                     results.words.setdefault(name, []).append(cell)
                 else:

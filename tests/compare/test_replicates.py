@@ -477,3 +477,44 @@ def test_what_could_not_be_read_is_a_gap_unless_the_checkpoints_hold_it(make: Ma
     agreeing = found(np.ones(3), np.ones(3))
     assert agreeing.gaps == ()
     assert said in agreeing.notes
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "delta"),
+    [
+        ('{"n": 50, "accuracy": "0.75"}', '{"n": 50, "accuracy": "0.5"}', 0.25),
+        ('{"n": 50, "accuracy": "tensor(0.75, dtype=torch.float64)"}', '{"n": 50, "accuracy": "tensor(0.5)"}', 0.25),
+        ('{"n": 50, "accuracy": " 75 %"}', '{"n": 50, "accuracy": "50 %"}', 25.0),
+    ],
+)
+def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, delta: float) -> None:
+    found = files(runs, {"results.json": one}, {"results.json": two})
+    assert [(d.link, d.quantity) for d in found.divergences] == [("metric", "results.json:accuracy")]
+    assert metric(found, "results.json:accuracy").max_abs_difference == delta
+    assert artefact(found, "results.json").outcome == "differs"
+
+
+def test_texts_that_spell_numbers_are_no_evidence_where_equal_and_volatile_by_name(runs: Any) -> None:
+    one = {"r.json": '{"version": "2", "time_taken": "1.5", "when": "2024-05-01"}'}
+    two = {"r.json": '{"version": "2", "time_taken": "1.7", "when": "2024-05-02"}'}
+    found = files(runs, one, two)
+    assert found.divergences == ()
+    assert found.compared.metrics == 0
+    assert metric(found, "r.json:time_taken").volatile
+
+
+def test_a_number_that_is_text_in_one_run_and_none_in_the_other_is_a_gap(runs: Any) -> None:
+    found = files(runs, {"r.json": '{"a": 1, "b": "0.5"}'}, {"r.json": '{"a": 1, "b": "failed"}'})
+    assert found.gaps == ("r.json:b: it is not in run 2",)
+
+
+def test_a_declared_metric_may_be_held_as_text(runs: Any) -> None:
+    settings = Settings(metrics=(MetricRule(name="acc", source="file", pattern="r.json:acc"),))
+    found = files(runs, {"r.json": '{"acc": "0.5"}'}, {"r.json": '{"acc": "0.5"}'}, settings)
+    assert found.gaps == ()
+    assert metric(found, "acc").identical
+
+
+def test_a_table_of_tensors_is_a_table_of_numbers(runs: Any) -> None:
+    found = files(runs, {"t.csv": "epoch,loss\n1,tensor(0.75)\n"}, {"t.csv": "epoch,loss\n1,tensor(0.5)\n"})
+    assert [d.quantity for d in found.divergences] == ["t.csv:loss"]
