@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import re
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +22,25 @@ _OPAQUE_SUFFIXES = frozenset(
     {
         ".onnx", ".ubj", ".h5", ".hdf5", ".keras", ".cbm", ".pb", ".tflite", ".gguf", ".ggml", ".msgpack", ".distcp",
         ".mlmodel", ".engine", ".plan", ".trt", ".pte", ".orbax", ".feather", ".parquet", ".arrow",
-        ".mat", ".zarr", ".nc", ".skops", ".dill", ".pdparams", ".params",
+        ".mat", ".zarr", ".nc", ".skops", ".vec", ".dill", ".pdparams", ".params",
     }
 )  # fmt: skip
 # A text or nameless file that is called so is a model (LightGBM's model.txt), not a log.
 _MODEL_WORDS = frozenset(
     {"model", "models", "weights", "checkpoint", "ckpt", "booster", "embeddings", "predictions", "preds"}
 )
+# What a file is called that tells how well a model does.
+_RESULT_WORDS = frozenset(
+    {"result", "results", "metric", "metrics", "score", "scores", "eval", "evaluation", "predictions", "preds"}
+)
+_RESULT_SUFFIXES = frozenset(
+    {".txt", ".yaml", ".yml", ".toml", ".xml", ".md", ".html", ".dat", ".db", ".sqlite", ".sqlite3", ""}
+)
+_PACKINGS = frozenset({".gz", ".bz2", ".xz"})
+_SEALED = frozenset({".zst", ".lz4", ".br", ".7z", ".lzma"})  # packed so that the standard library cannot open it
+_LOG_SUFFIXES = frozenset({".log", ".out", ".err", ".txt", ".md", ".html"})
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?")
+_UNPACKED = 1 << 30
 _COLUMN_SUFFIXES = frozenset({".txt", ".dat", ".out", ""})
 _SNIFFED = 1 << 25
 IGNORED = "ignored by the user"
@@ -85,36 +100,46 @@ def align(first: Sequence[Artefact], second: Sequence[Artefact]) -> tuple[Pair, 
     return tuple(sorted(pairs, key=lambda pair: (pair.first or pair.second).path))  # type: ignore[union-attr]  # one is there
 
 
+def _packing(path: str) -> tuple[PurePosixPath, str]:
+    """Return a file's name as it is when unpacked, and the suffix that says how it is packed, or an empty string."""
+    name = PurePosixPath(path)
+    suffix = name.suffix.lower()
+    return (name.with_suffix(""), suffix) if suffix in _PACKINGS | _SEALED else (name, "")
+
+
 def _reader(path: str, file: Path) -> Callable[[Path], Results] | None:
     """Return how a file's numbers are read; None for a file that is not made of numbers."""
-    suffix = PurePosixPath(path).suffix.lower()
     if events.is_events(path):
         return events.read_events
+    name, packing = _packing(path)
+    suffix = name.suffix.lower()
+    if packing in _SEALED:
+        return None
     if suffix in (".jsonl", ".ndjson"):
-        return lambda one: results.parse_json_lines(results.read_text(one))
+        return lambda one: results.parse_json_lines(results.read_text(one, packing))
     if suffix == ".json":
-        return lambda one: results.parse_json(results.read_text(one))
+        return lambda one: results.parse_json(results.read_text(one, packing))
     if suffix in results.TABLE_SUFFIXES:
-        return lambda one: results.parse_table(results.read_text(one), "\t" if suffix == ".tsv" else None)
-    if suffix in _COLUMN_SUFFIXES and _is_columns(file):
-        return lambda one: results.parse_columns(results.read_text(one))
+        return lambda one: results.parse_table(results.read_text(one, packing), "\t" if suffix == ".tsv" else None)
+    if suffix in _COLUMN_SUFFIXES and _is_columns(file, packing):
+        return lambda one: results.parse_columns(results.read_text(one, packing))
     return None
 
 
-def _is_columns(file: Path) -> bool:
+def _is_columns(file: Path, packing: str) -> bool:
     try:
-        with file.open("rb") as stream:
+        with results.open_packed(file, packing) as stream:
             head = stream.read(256)
             if not head or any(byte < 9 for byte in head) or not any(48 <= byte <= 57 for byte in head):
                 return False
-        return file.stat().st_size <= _SNIFFED and results.is_columns(results.read_text(file))
-    except (OSError, Unreadable):
+        return file.stat().st_size <= _SNIFFED and results.is_columns(results.read_text(file, packing))
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, Unreadable):
         return False
 
 
 def kind_of(path: str, file: Path) -> str:
     """Return ``tensors``, ``numbers``, ``opaque`` (a model that cannot be read) or ``log`` (everything else)."""
-    name = PurePosixPath(path)
+    name, packing = _packing(path)
     suffix = name.suffix.lower()
     if _reader(path, file) is not None:
         return "numbers"
@@ -124,7 +149,8 @@ def kind_of(path: str, file: Path) -> str:
         return "opaque"
     if suffix in (".txt", ".dat", ".raw", "") and _MODEL_WORDS & set(names.words(name.stem)):
         return "opaque"
-    return "log"
+    # Nobody packs what does not matter, except logs.
+    return "opaque" if packing and suffix not in _LOG_SUFFIXES else "log"
 
 
 @dataclass(frozen=True)
@@ -200,8 +226,55 @@ def compare_file(first: RunEvidence, other: RunEvidence, pair: Pair, settings: S
         detail = "its bytes differ, and the user said that they decide"
         return FileComparison(ArtefactDifference(pair.path, "opaque", "differs", detail, 1), quantity="its bytes")
     if kind == "opaque":
+        if _same_unpacked(pair.path, one, two):
+            return FileComparison(ArtefactDifference(pair.path, kind, "identical", "the same, packed otherwise"))
         return _undecided(pair, kind, "its bytes differ, and its format cannot be read")
+    if _tells_results(pair.path) and not _same_but_for_time(one, two):
+        why = "it differs, is named like results, and its format is not read (JSON and CSV are)"
+        return _undecided(pair, kind, why, metric=True)
     return FileComparison(ArtefactDifference(pair.path, kind, "volatile", "a log, or of no format that holds results"))
+
+
+def _same_unpacked(path: str, one: Path, two: Path) -> bool:
+    """Whether two packed files hold the same: gzip writes the time into what it packs."""
+    _, packing = _packing(path)
+    if packing not in _PACKINGS:
+        return False
+    read = 0
+    try:
+        with results.open_packed(one, packing) as left, results.open_packed(two, packing) as right:
+            while read < _UNPACKED:
+                a, b = left.read(1 << 20), right.read(1 << 20)
+                if a != b:
+                    return False
+                if not a:
+                    return True
+                read += len(a)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+        return False
+    return False
+
+
+def _tells_results(path: str) -> bool:
+    name, _ = _packing(path)
+    return name.suffix.lower() in _RESULT_SUFFIXES and bool(_RESULT_WORDS & set(names.words(name.stem)))
+
+
+def _same_but_for_time(one: Path, two: Path) -> bool:
+    """Whether two texts differ in nothing but dates, clock times and what a line calls by a volatile name."""
+    try:
+        ours, theirs = results.read_text(one).splitlines(), results.read_text(two).splitlines()
+    except Unreadable:
+        return False
+    if len(ours) != len(theirs):
+        return False
+    for a, b in zip(ours, theirs, strict=True):
+        if a == b or _CLOCK.sub("*", names.dated(a)) == _CLOCK.sub("*", names.dated(b)):
+            continue
+        key = re.split(r"[:=]", a, maxsplit=1)[0].strip()
+        if key != re.split(r"[:=]", b, maxsplit=1)[0].strip() or not names.volatile_reason(key):
+            return False
+    return True
 
 
 def _undecided(pair: Pair, kind: str, why: str, metric: bool = False) -> FileComparison:
@@ -273,6 +346,8 @@ def _tensors(pair: Pair, one: Path, two: Path, equal: bool, settings: Settings, 
         if decided:
             artefact = ArtefactDifference(pair.path, "tensors", "differs", f"its bytes differ; not opened: {error}")
             return FileComparison(artefact, quantity="its bytes")
+        if _same_unpacked(pair.path, one, two):
+            return FileComparison(ArtefactDifference(pair.path, "tensors", "identical", "the same, packed otherwise"))
         return _undecided(pair, "tensors", f"its bytes differ, and it cannot be read: {error}")
     said = [_counted(found.tensors)]
     if found.volatile:

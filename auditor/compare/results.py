@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
+import io
 import json
+import lzma
 import math
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from auditor.compare.tensors import Unreadable
 
@@ -210,14 +215,30 @@ def parse_columns(text: str) -> Results:
     return parse_table("\n".join(" ".join(row) for row in rows if row), delimiter=" ")
 
 
-def read_text(path: Path) -> str:
-    """Return a text file's content. Raises Unreadable for what is too large or not UTF-8."""
+def open_packed(path: Path, packing: str) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | BinaryIO:
+    """Open a file for reading what is packed in it: ``.gz``, ``.bz2``, ``.xz``, or an empty string for none."""
+    match packing:
+        case ".gz":
+            return gzip.open(path, "rb")
+        case ".bz2":
+            return bz2.open(path, "rb")
+        case ".xz":
+            return lzma.open(path, "rb")
+    return path.open("rb")
+
+
+def read_text(path: Path, packing: str = "") -> str:
+    """Return a text file's content, unpacked. Raises Unreadable for what is too large, damaged or not UTF-8."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with open_packed(path, packing) as stream:
+            data = stream.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
             raise Unreadable(f"larger than {_MAX_BYTES >> 20} MiB")
-        return path.read_text(encoding="utf-8-sig")
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise Unreadable(f"it is damaged ({error})") from error
     except OSError as error:
-        raise Unreadable(f"the file cannot be opened ({error.strerror})") from error
+        raise Unreadable(f"the file cannot be opened ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise Unreadable("not UTF-8 text") from error
 

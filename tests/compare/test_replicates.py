@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import math
 import pickle
 from types import SimpleNamespace
@@ -518,3 +521,54 @@ def test_a_declared_metric_may_be_held_as_text(runs: Any) -> None:
 def test_a_table_of_tensors_is_a_table_of_numbers(runs: Any) -> None:
     found = files(runs, {"t.csv": "epoch,loss\n1,tensor(0.75)\n"}, {"t.csv": "epoch,loss\n1,tensor(0.5)\n"})
     assert [d.quantity for d in found.divergences] == ["t.csv:loss"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress), ("GZ", gzip.compress)]
+)
+def test_what_is_packed_is_looked_into(runs: Any, suffix: str, pack: Any) -> None:
+    def found(*texts: bytes, name: str) -> Comparison:
+        return files(runs, {f"{name}.{suffix}": pack(texts[0])}, {f"{name}.{suffix}": pack(texts[1])})
+
+    agree = found(b'{"a": 1}', b'{"a":  1}', name="results.json")
+    assert (agree.divergences, agree.gaps, agree.compared.metrics) == ((), (), 1)
+    assert [d.link for d in found(b'{"a": 1}', b'{"a": 2}', name="results.json").divergences] == ["metric"]
+    assert [d.link for d in found(b"a\n1\n", b"a\n2\n", name="preds.csv").divergences] == ["metric"]
+    one, two = (pickle.dumps(np.full(3, value)) for value in (1.0, 2.0))
+    assert [d.link for d in found(one, two, name="model.pkl").divergences] == ["checkpoint"]
+    assert found(b"x", b"y", name="vectors.tar").gaps
+    assert found(b"x", b"y", name="train.log").gaps == ()
+
+
+def test_a_packed_result_file_that_is_damaged_is_a_gap(runs: Any) -> None:
+    whole = gzip.compress(b'{"a": 1}')
+    found = files(runs, {"results.json.gz": whole}, {"results.json.gz": whole[:-6]})
+    assert any("cannot be read in run 2" in gap for gap in found.gaps)
+
+
+def test_the_same_packed_at_another_time_is_the_same(runs: Any) -> None:
+    one, two = gzip.compress(b"x" * 99, mtime=1), gzip.compress(b"x" * 99, mtime=2)
+    found = files(runs, {"data.tar.gz": one, "data.tar.zst": "a"}, {"data.tar.gz": two, "data.tar.zst": "b"})
+    assert [gap.partition(":")[0] for gap in found.gaps] == ["data.tar.zst"]
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "two", "gap"),
+    [
+        ("results.yaml", "accuracy: 0.75\n", "accuracy: 0.5\n", True),
+        ("metrics.txt", "accuracy: 0.75\ntime: 3.5\n", "accuracy: 0.75\ntime: 3.7\n", False),
+        ("eval.toml", "[a]\nx = 1\n# 2024-05-01 10:20:30\n", "[a]\nx = 1\n# 2024-05-01 10:20:31\n", False),
+        ("scores.xml", "<a>1</a>", "<a>2</a>", True),
+        ("results.db", "\0a", "\0b", True),
+        ("words.vec", "1 2\na 1 2\n", "1 2\na 1 3\n", True),
+        ("notes.txt", "loss 1", "loss 2", False),
+        ("mlflow.db", "\0a", "\0b", False),
+        ("results.log", "loss 1", "loss 2", False),
+    ],
+)
+def test_results_in_a_format_that_is_not_read_are_undecided(
+    runs: Any, name: str, one: str, two: str, gap: bool
+) -> None:
+    found = files(runs, {name: one}, {name: two})
+    assert bool(found.gaps) is gap
+    assert found.divergences == ()
