@@ -253,12 +253,14 @@ def declared(
     runs: Sequence[int],
     settings: Settings,
     interleaved: bool,
+    together: bool = False,
 ) -> tuple[Metrics, set[tuple[str, str]]]:
     """Return the metrics that the user declared, compared, and which leaves (file, leaf) they cover.
 
     ``outputs`` are each run's files of output; where several processes write to them (``interleaved``), the order of
-    what is found in them is no evidence. Declared metrics are never volatile. One that matches nothing, or not as often
-    in every run, is a gap.
+    what is found in them is no evidence. Where those train ``together``, no order is needed either: who prints first is
+    chance, and what was trained is compared elsewhere. Declared metrics are never volatile. One that matches nothing,
+    or not as often in every run, is a gap.
     """
     metrics: list[Metric] = []
     gaps: list[str] = []
@@ -286,6 +288,9 @@ def declared(
             compared = [
                 sorted(one, key=lambda value: (key(value)[0], value if value == value else 0.0)) for one in series
             ]
+            agree = not problem and all(same(compared[0], one) for one in compared[1:])
+            if agree and not together and not all(same(series[0], one) for one in series[1:]):
+                problem = "its values are the same in another order, and which process printed them is not known"
         metric = Metric(
             name=rule.name,
             source=rule.pattern,
