@@ -18,6 +18,7 @@ from auditor.compare.traces import (
     is_worker,
     order,
     steps_agree,
+    trains,
 )
 from auditor.records.comparison import ArtefactDifference, Compared, Comparison, Divergence, Metric
 from auditor.records.config import Settings
@@ -45,8 +46,9 @@ def replicates(runs: Sequence[RunEvidence], settings: Settings) -> Comparison:
     result_files = metric_values.spelled(_result_files(files, len(runs)), settings)
     numbers = [run.run.number for run in runs]
     interleaved = any(sum(not is_worker(trace) for trace in run.processes) > 1 for run in runs)
+    together = all(sum(trains(trace) and not is_worker(trace) for trace in run.processes) > 1 for run in runs)
     outputs = [(run.stdout, run.stderr) for run in runs]
-    declared, covered = metric_values.declared(result_files, outputs, numbers, settings, interleaved)
+    declared, covered = metric_values.declared(result_files, outputs, numbers, settings, interleaved, together)
     found = metric_values.found(result_files, numbers, settings, covered)
     metrics = (*declared.metrics, *found.metrics)
     artefacts = _artefacts(files, metrics, covered, numbers)

@@ -92,7 +92,8 @@ def _pool(trace: ProcessTrace) -> str:
     return match["pool"] if match else ""
 
 
-def _trains(trace: ProcessTrace) -> bool:
+def trains(trace: ProcessTrace) -> bool:
+    """Whether anything in a trace says that the process trained a model."""
     return bool(trace.optimizers or trace.inits or trace.steps or trace.finals or (trace.end and trace.end.steps))
 
 
@@ -457,7 +458,7 @@ def _together(
     runs read every model's end; where some was read in one run only, what is left over may be just that.
     """
     runs = (evidence[0].run.number, evidence[1].run.number)
-    trained = [[trace for trace in side if _trains(trace)] for side in traces]
+    trained = [[trace for trace in side if trains(trace)] for side in traces]
     if not any(trained):
         return None
     finals = [Counter(final.digest for trace in side for final in trace.finals) for side in trained]
@@ -546,7 +547,7 @@ def _own_gaps(evidence: RunEvidence, tally: _Tally) -> None:
             said = f"{where}: the trace ends without a last line (the process was killed, or crashed)"
             # A pool ends its workers by force when it is left: what matters is what they had trained by then.
             whole = finished and bool(_pool(trace)) and len(trace.finals) >= max(len(trace.inits), 1)
-            (tally.gaps if (_trains(trace) and not whole) or trace.role == "main" else tally.notes).append(said)
+            (tally.gaps if (trains(trace) and not whole) or trace.role == "main" else tally.notes).append(said)
         for what in dict.fromkeys(line.what for line in trace.unseen):
             tally.unseen.append(f"{where}: {what} could not be read")
         for child in trace.unwatched:
@@ -600,7 +601,7 @@ def compare_traces(first: RunEvidence, other: RunEvidence) -> TraceComparison:
                 tally.notes.append(said)
                 continue
             # A helper that trained nothing cannot hide a difference in what was digested elsewhere.
-            (tally.gaps if _trains(trace) or trace.role == "main" or not tally.parameters else tally.notes).append(said)
+            (tally.gaps if trains(trace) or trace.role == "main" or not tally.parameters else tally.notes).append(said)
     divergence = min(divergences, key=order, default=None)
     return TraceComparison(
         divergence=divergence,

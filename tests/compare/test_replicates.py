@@ -572,3 +572,16 @@ def test_results_in_a_format_that_is_not_read_are_undecided(
     found = files(runs, {name: one}, {name: two})
     assert bool(found.gaps) is gap
     assert found.divergences == ()
+
+
+@pytest.mark.parametrize(("helper", "said"), [(0, 1), (2, 0)])
+def test_another_order_of_printed_values_is_no_agreement_unless_several_processes_train(
+    make: Make, runs: Any, helper: int, said: int
+) -> None:
+    settings = Settings(metrics=(MetricRule(name="last", source="output", pattern="loss ([0-9.]+)"),))
+    traces = (make.process(2), make.process(helper, role="helper.py"))
+    found = replicates(
+        [runs(1, *traces, stdout="loss 1.0\nloss 2.0\n"), runs(2, *traces, stdout="loss 2.0\nloss 1.0\n")], settings
+    )
+    assert found.divergences == ()
+    assert sum("in another order" in gap for gap in found.gaps) == said
