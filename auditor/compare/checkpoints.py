@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.compare import pickles
 from auditor.compare.names import words
+from auditor.compare.results import parse_spelled
 from auditor.compare.tensors import Tensor, Unreadable, difference, storage_dtype
 
 if TYPE_CHECKING:
@@ -525,6 +526,12 @@ def _is_opaque(value: Value) -> bool:
     return isinstance(value, (bytes, str)) and len(value) >= (_OPAQUE_BYTES if isinstance(value, bytes) else _LONG_TEXT)
 
 
+def _spelled(value: Value) -> Value:
+    """Return the number that a text spells (a ``decimal.Decimal`` is pickled as one), or what was given."""
+    number = parse_spelled(value) if isinstance(value, str) else None
+    return value if number is None else number
+
+
 def _same(one: Value, two: Value) -> bool:
     if isinstance(one, float) and isinstance(two, float):
         return struct.pack("<d", one) == struct.pack("<d", two)
@@ -587,7 +594,9 @@ def _compare(
     for name in [*one.values, *(name for name in two.values if name not in one.values)]:
         if name in one.values and name in two.values and _same(one.values[name], two.values[name]):
             continue
-        a, b = one.values.get(name), two.values.get(name)
+        a, b = _spelled(one.values.get(name)), _spelled(two.values.get(name))
+        if isinstance(a, (int, float)) != isinstance(b, (int, float)) or _same(a, b):
+            a, b = one.values.get(name), two.values.get(name)
         if not isinstance(a, (int, float, complex)) and not isinstance(b, (int, float, complex)):
             texts += 1
             if (_is_opaque(a) or _is_opaque(b)) and not ignored(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import io
 import pickle
 import struct
@@ -382,3 +383,12 @@ def test_tensors_the_user_ignores_are_left_out(tmp_path: Path) -> None:
     found = checkpoints.compare(one, two, nothing, lambda name: name == "buffer")
     assert (found.first, found.tensors) == ("", 1)
     assert found.volatile == ("buffer: ignored by the user",)
+
+
+def test_a_number_that_is_pickled_as_text_decides(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.pkl", tmp_path / "two.pkl"
+    one.write_bytes(pickle.dumps({"acc": decimal.Decimal("0.75"), "f1": "0.5", "name": "x", "n": "1.0"}))
+    two.write_bytes(pickle.dumps({"acc": decimal.Decimal("0.5"), "f1": "0.25", "name": "y", "n": "1.00"}))
+    found = checkpoints.compare(one, two, lambda name: "")
+    assert found.first.startswith("acc")
+    assert (found.differing, found.max_abs_difference, found.words) == (2, 0.25, 2)
