@@ -24,6 +24,7 @@ Isolation = Literal["auto", "overlay", "copy"]
 Executor = Literal["local", "docker"]
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NOT_A_SEED = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"})
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,6 +192,8 @@ def make_request(
             raise UsageError(
                 "bad-seed-env", f"--seed-env {name!r} is not the name of a variable", "give for instance SEED"
             )
+        if name.startswith("_AUDITOR") or name in _NOT_A_SEED:
+            raise UsageError("bad-seed-env", f"--seed-env {name} would break the run", "give for instance SEED")
     takes_seed = any(SEED_PLACEHOLDER in word for word in words) or bool(seed_env)
     if seed is not None and not takes_seed:
         raise UsageError(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from auditor.records.trace import Hello, ProcessTrace, Role, Step, TraceLine
+from auditor.records.trace import Hello, ProcessTrace, Role, Step, TraceLine, Unordered
 from auditor.store import Process, assign_roles
 
 StepsAgree = Callable[[Step, Step], bool]
 
+_POOL = "PoolWorker-"  # which of them takes which task is chance: their steps are no one's in particular
 _CHUNK = 8 << 20
 _decoder: msgspec.json.Decoder[TraceLine] = msgspec.json.Decoder(TraceLine)
 
@@ -38,6 +39,7 @@ class _Tail:
         self.pending: list[Step] = []
         self.agreed: int | None = None
         self.differs: int | None = None
+        self.unordered = False
 
     def read(self) -> bool:
         """Take in what is new; returns whether the process's role may have changed."""
@@ -66,6 +68,8 @@ class _Tail:
             case Role():
                 self.role = line
                 return True
+            case Unordered():
+                self.unordered, self.agreed, self.differs = True, None, None
         return False
 
 
@@ -81,7 +85,11 @@ class Follower:
         self._tails: dict[str, _Tail] = {}
         self._roles: dict[str, str] = {}
         main = next((p.hello.label for p in reference if p.role == "main"), "main")
-        self._reference = {_unmain(p.role, main): {step.n: step for step in p.steps} for p in reference if p.steps}
+        self._reference = {
+            _unmain(p.role, main): {step.n: step for step in p.steps}
+            for p in reference
+            if p.steps and not p.unordered and _POOL not in p.role
+        }
         self.expected = max((step.n for p in reference for step in p.steps), default=None)
 
     def look(self) -> Sight:
@@ -111,7 +119,7 @@ class Follower:
 
     def _compare(self, name: str, tail: _Tail) -> None:
         reference = self._reference.get(self._roles.get(name, ""))
-        if reference is not None and tail.differs is None:
+        if reference is not None and tail.differs is None and not tail.unordered:
             for step in tail.pending:
                 first = reference.get(step.n)
                 if first is None:

@@ -79,6 +79,8 @@ def test_what_cannot_be_asked_for() -> None:
     refused("unknown-factor", keep=["pid"])
     refused("unknown-isolation", isolation="vm")
     refused("bad-seed-env", seed_env=["A B"])
+    refused("bad-seed-env", seed_env=["PATH"])
+    refused("bad-seed-env", seed_env=["_AUDITOR_PROBE"])
     refused("seed-goes-nowhere", command=["python", "x.py"], seed=3)
     refused("bad-number", seed=-1)
     refused("bad-number", replicates=1)

@@ -17,7 +17,7 @@ from auditor.experiment.processes import parse_stat
 from auditor.experiment.progress import Follower
 from auditor.experiment.variation import vary
 from auditor.records.progress import Progress, RunEnded, RunStarted
-from auditor.records.trace import End, Hello, Line, Step
+from auditor.records.trace import End, Hello, Line, Step, Unordered
 from auditor.store import Plan
 
 HELLO = Hello(
@@ -115,6 +115,13 @@ def test_the_seed_reaches_the_command_and_the_environment(bench):
     assert bench.out(1) == bench.out(2) == "--seed=7 7 7 7\n"
     assert records[0].seed == 7
     assert records[0].command == ("sh", "t.sh", "--seed=7", "7")
+
+
+def test_the_hash_seed_may_be_what_the_seed_is_given_to(bench):
+    bench.write("t.sh", "echo $PYTHONHASHSEED")
+    records = bench.run(("sh", "t.sh"), seed=7, seed_env=("PYTHONHASHSEED",))
+    assert bench.out(1) == bench.out(2) == "7\n"
+    assert records[1].varied["PYTHONHASHSEED"] == "7 (set by the user, kept)"
 
 
 def test_the_environment_is_the_users_own(bench, monkeypatch):
@@ -332,6 +339,16 @@ class TestFollower:
         assert follower.look().differs_at is None
         (trace / "6-1.jsonl").write_text(text(other, step(1, "c" * 16)))
         assert follower.look().differs_at is None
+
+    @pytest.mark.parametrize("where", ["reference", "run"])
+    def test_steps_of_threads_have_no_order_to_differ_in(self, bench, where):
+        bench.prepare(("true",))
+        lines = {w: (HELLO, Unordered(threads=2)) if w == where else (HELLO,) for w in ("reference", "run")}
+        first = self.reference(bench.store, ("10-1.jsonl", text(*lines["reference"], step(1))))
+        trace = bench.project / "trace"
+        trace.mkdir()
+        (trace / "5-1.jsonl").write_text(text(*lines["run"], step(1, "b" * 16)))
+        assert Follower(trace, first, lambda a, b: a == b).look().differs_at is None
 
     def test_garbage_is_passed_over(self, bench):
         bench.prepare(("true",))

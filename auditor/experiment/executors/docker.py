@@ -76,7 +76,9 @@ class DockerExecutor:
             temporary.mkdir()
             before = replica.replicate(self._project, workspace, self._hidden, link=False)
             self._tell_probe(launch)
-        variables, varied = vary(launch.number, self._environment, launch.keep, inside_temporary)
+        variables, varied = vary(
+            launch.number, {**self._environment, **launch.variables}, launch.keep, inside_temporary
+        )
         search = [f"{INSIDE}/probe", *filter(None, [self._environment.get("PYTHONPATH")])]
         environment = {
             **self._identity(inside_temporary),

@@ -165,7 +165,9 @@ class LocalExecutor:
         """Execute one run; see ``Executor.run``."""
         with writing(self._scratch):
             view = self._prepare(launch)
-        variables, varied = vary(launch.number, self._environment, launch.keep, str(view.temporary))
+        variables, varied = vary(
+            launch.number, {**self._environment, **launch.variables}, launch.keep, str(view.temporary)
+        )
         environment = {**self._environment, **launch.variables, **variables}
         if view.before is not None:
             environment |= replica.environment_for(environment, self._project, view.root)
