@@ -14,6 +14,7 @@ from auditor.records.run import RunRecord
 from auditor.statistics.detection import excludes_rate_above
 
 CONFIDENCE = 0.95
+_LONGEST = 200  # characters of a name in a reason
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -132,6 +133,10 @@ def _evidence(compared: Compared) -> str:
 
 def _where(divergence: Divergence) -> str:
     one, two = divergence.runs
+    if len(divergence.quantity) > _LONGEST:
+        # Keys nested in a checkpoint make up names without end.
+        shortened = f"{divergence.quantity[: _LONGEST // 2]} … {divergence.quantity[-_LONGEST // 2 :]}"
+        divergence = msgspec.structs.replace(divergence, quantity=shortened)
     process = f" in {divergence.process}" if divergence.process not in ("", "main") else ""
     match divergence.link:
         case "init":

@@ -321,6 +321,8 @@ def _output(first: RunEvidence, other: RunEvidence) -> str:
 
 def _first_difference(one: Path, two: Path) -> int:
     try:
+        if not (one.is_file() and two.is_file()):
+            return 0
         if max(one.stat().st_size, two.stat().st_size) > _OUTPUT_NOTED:
             return 0
         with one.open("rb") as left, two.open("rb") as right:

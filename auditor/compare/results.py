@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import csv
+import errno
 import gzip
 import io
 import json
@@ -280,7 +281,12 @@ def largest_difference(series: list[list[Number]]) -> float | None:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """Yield a text's lines, split at newlines and at the carriage returns of progress bars; odd bytes are replaced."""
+    """Yield a text's lines, split at newlines and at the carriage returns of progress bars; odd bytes are replaced.
+
+    Raises OSError, for what is no regular file too: a pipe would be waited for without end.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "it is no regular file")
     with path.open(encoding="utf-8", errors="replace", newline=None) as stream:
         for line in stream:
             yield line.rstrip("\n")

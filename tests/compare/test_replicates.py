@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import math
+import os
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -585,3 +586,11 @@ def test_another_order_of_printed_values_is_no_agreement_unless_several_processe
     )
     assert found.divergences == ()
     assert sum("in another order" in gap for gap in found.gaps) == said
+
+
+def test_an_output_that_is_a_pipe_is_not_waited_for(make: Make, runs: Any) -> None:
+    settings = Settings(metrics=(MetricRule(name="loss", source="output", pattern="loss ([0-9.]+)"),))
+    evidence = [runs(n, make.process(2), stdout="loss 1.0\n") for n in (1, 2)]
+    evidence[1].stdout.unlink()
+    os.mkfifo(evidence[1].stdout)
+    assert any("cannot be read" in gap for gap in replicates(evidence, settings).gaps)

@@ -107,6 +107,15 @@ def test_the_reason_names_step_link_and_quantity(make: Make) -> None:
     assert judged.detection.excludes_rate_above == 1.0
 
 
+def test_a_name_without_end_is_shortened_in_the_reason(make: Make) -> None:
+    nested = Divergence(None, "checkpoint", "", "m.pkl:" + "a." * 5000 + "end", None)
+    judged = judge(comparison(divergences=(nested,)), [make.record(1), make.record(2)], Settings())
+    reason = judged.levels["bit-exact"].reason
+    assert len(reason) < 400
+    assert "m.pkl:a." in reason
+    assert "a.end" in reason
+
+
 @pytest.mark.parametrize(
     ("tensors", "metrics", "verdict"),
     [(3, 2, "reached"), (3, 0, "inconclusive"), (0, 2, "inconclusive"), (0, 0, "inconclusive")],
