@@ -8,6 +8,8 @@ INTEGRATIONS_VENV ?= .venv-integrations
 LOCK_VENV ?= .venv-lock
 # Which build of torch is audited: cpu, cuda, or auto (cpu where the index has it for this Python, else cuda).
 LOCK ?= auto
+# How many tests run at a time.
+JOBS ?= 2
 # Arguments for pytest, such as ARGS="-k compare -x".
 ARGS ?=
 
@@ -32,7 +34,7 @@ audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about tw
 	exit $$code
 
 test: lint ## Set up what is needed, check style, types and layers, and run the tests.
-	$(PYTEST) -m "not docker and not integrations and not interpreters and not slow"
+	$(PYTEST) --numprocesses $(JOBS) -m "not docker and not integrations and not interpreters and not slow"
 
 lint: $(VENV)/.dev ## Check style, types and layers.
 	$(VENV)/bin/ruff check .
