@@ -8,7 +8,7 @@ from .tensors import block, parts, shape_of_parts
 
 MAXIMUM_ROOTS = 64
 # Values are kept beside the trace while they are small, so that a difference can be told in numbers (bytes).
-KEEP_STEP = 1 << 19
+KEEP_STEP = 1 << 18
 KEEP_ONCE = 1 << 24
 KEEP_TOTAL = 1 << 25
 # Larger models are not read each time that Python collects garbage (bytes).
@@ -170,9 +170,10 @@ class Movements:
                 some.append(reference)
         return tuple(some)
 
-    def _names(self):
+    def _names(self, moved):
         names = {}
-        for reference in self._roots:
+        # The module that holds them all first: an LSTM asks for its own parameters before the model it is part of does.
+        for reference in (*moved.roots, *self._roots):
             module = reference()
             if module is not None:
                 for name, parameter in self._torch.nn.Module.named_parameters.__wrapped__(module):
@@ -191,7 +192,7 @@ class Movements:
         moved.parameter_names = [f"p:{i}" for i in range(len(tensors))]
         moved.bytes = sum(t.numel() * t.element_size() for t in tensors)
         self._supersede(moved, tensors)
-        names = self._names()
+        names = self._names(moved)
         unnamed = "leaf" if moved.kind == "by-hand" else "parameter"
         self._session.send(
             "optimizer",
