@@ -1,4 +1,4 @@
-"""The planted programs, what is expected of each, and their audits, run a few at a time while the tests wait."""
+"""The planted programs, what is expected of each, and how they are run: audited, and bare."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,19 +124,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("clean_case", tuple(case for case in CASES if case.twin == "clean")),
     ):
         if name in metafunc.fixturenames:
-            # What shows the same mechanism once more is left to the slower group; the last test starts no program.
-            slow = "planted_case" not in metafunc.fixturenames
+            # What shows the same mechanism once more is left to the slower group.
             marks = {True: [pytest.mark.slow], False: []}
-            metafunc.parametrize(
-                name, [pytest.param(case, id=case.id, marks=marks[slow and case.slow]) for case in chosen]
-            )
-
-
-def skip_unless_installed(case: Case) -> None:
-    """Skip where what the program imports is not there."""
-    missing = [name for name in case.needs if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"the program needs {', '.join(missing)}")
+            metafunc.parametrize(name, [pytest.param(case, id=case.id, marks=marks[case.slow]) for case in chosen])
 
 
 def environment() -> dict[str, str]:
@@ -239,28 +228,6 @@ def run_audit(case: Case, place: Path) -> Audited:
     return Audited(done.returncode, done.stdout.decode(), done.stderr.decode(), evidence, save)
 
 
-@pytest.fixture(scope="session")
-def audits(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Case], Audited]]:
-    """The audit of a case: all that the session needs are begun at once, as many at a time as there are processors."""
-    wanted: dict[str, Case] = {}
-    for item in request.session.items:
-        if "audits" in getattr(item, "fixturenames", ()):
-            for value in item.callspec.params.values():  # type: ignore[attr-defined]  # parametrized by construction
-                if isinstance(value, Case):
-                    wanted[value.id] = value
-    place = tmp_path_factory.mktemp("audits")
-    with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
-        begun: dict[str, Future[Audited]] = {}
-        for case in wanted.values():
-            if all(importlib.util.find_spec(name) for name in case.needs):
-                (place / case.id).mkdir()
-                begun[case.id] = pool.submit(run_audit, case, place / case.id)
-        yield lambda case: begun[case.id].result()
-        pool.shutdown(cancel_futures=True)
-
-
 def bits(path: Path) -> dict[str, str]:
     """The exact content of saved weights: a digest of dtype, shape and bytes for each tensor, by its path."""
     data = path.read_bytes()
@@ -303,6 +270,12 @@ def _digest(kind: str, content: bytes) -> str:
     return hashlib.sha256(kind.encode() + b"\0" + content).hexdigest()
 
 
+@pytest.fixture(name="audit_of")
+def _audit_of(tmp_path: Path) -> Callable[[Case], Audited]:
+    """Audit a case; see ``run_audit``."""
+    return lambda case: run_audit(case, tmp_path)
+
+
 @pytest.fixture(name="bare_run")
 def _bare_run(tmp_path: Path) -> Callable[..., Bare]:
     """Run a case without the auditor, each time in a directory of its own; see ``run_bare``."""
@@ -320,3 +293,14 @@ def _bare_run(tmp_path: Path) -> Callable[..., Bare]:
 def _bits() -> Callable[[Path], dict[str, str]]:
     """``bits``, for test modules, which cannot import a conftest."""
     return bits
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    """Skip where what the program imports is not there."""
+    for name in ("case", "planted_case", "clean_case"):
+        if name in request.fixturenames:
+            needs = request.getfixturevalue(name).needs
+            missing = [package for package in needs if importlib.util.find_spec(package) is None]
+            if missing:
+                pytest.skip(f"the program needs {', '.join(missing)}")
