@@ -431,6 +431,8 @@ class _Pair:
         return None
 
     def _final(self) -> Divergence | None:
+        if any(evidence.run.ending.status != "ok" for evidence in (self.first, self.other)):
+            return None  # the ends of a run that was cut short are no ends
         return self._whole("final", {f.optimizer: f for f in self.a.finals}, {f.optimizer: f for f in self.b.finals})
 
     def _streams(self) -> None:

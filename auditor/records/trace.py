@@ -303,7 +303,8 @@ class Fault(Line, frozen=True, forbid_unknown_fields=True, tag="fault"):
 class End(Line, frozen=True, forbid_unknown_fields=True, tag="end"):
     """The last line of a trace that was closed properly.
 
-    ``why``: exit, os._exit, steps (stopped on purpose after ``--steps``). ``probe_ns`` is what the probe itself spent.
+    ``why``: exit, os._exit, os.exec, steps (stopped on purpose after ``--steps``). ``probe_ns`` is the processor time
+    that the probe itself spent.
     """
 
     why: str
