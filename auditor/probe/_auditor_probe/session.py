@@ -15,8 +15,8 @@ _exit = os._exit
 
 # What the probe may spend: a start, so that short programs are seen whole, and a share of the time that passes.
 # Counted in the thread's processor time: on a busy machine a short program is seen as whole as on an idle one.
-ALLOWANCE_NS = 100_000_000
-SHARE = 0.006
+ALLOWANCE_NS = 80_000_000
+SHARE = 0.003
 MAXIMUM_FAULTS = 20
 
 
