@@ -579,3 +579,24 @@ def test_draws_of_libraries_being_imported_are_not_the_programs(
     assert seen.returncode == 0, seen.stderr
     assert not seen.of(Fault)
     assert seen.of(Streams)[0].drawn["python"] is drawn
+
+
+def test_steps_by_hand_inside_a_function_are_told_to_their_end(watch: Watch) -> None:
+    source = """
+import torch
+def train():
+    torch.manual_seed(0)
+    w = torch.randn(3, requires_grad=True)
+    for _ in range(4):
+        (w ** 2).sum().backward()
+        with torch.no_grad():
+            w -= 0.1 * w.grad
+            w.grad.zero_()
+train()
+"""
+    seen = watch(source)
+    steps = seen.of(Step)
+    assert len({s.parameters for s in steps} - {None}) == 4
+    (final,) = seen.of(Final)
+    assert final.digest == steps[-1].parameters
+    assert not seen.of(Unseen) and not seen.of(Fault)

@@ -35,6 +35,10 @@ class Moved:
         self.parameter_names = ()
         self.headers = {}
         self.members = ()  # weak references to the parameters, for when the optimizer is gone, or there is none
+        # Steps by hand: the leaves, held until the next backward, since a function that returns may drop them after its
+        # last update; and their digests before it. Leaves that did not change were replaced, not updated.
+        self.held = ()
+        self.before = None
         self.stepped = 0
         self.superseded = False
         self.final = None  # (at, digests and values, steps by then)
@@ -143,9 +147,21 @@ class Movements:
         if len(leaves) != moved.count:
             self._introduce(moved, leaves)
         moved.members = [weakref.ref(leaf) for leaf in leaves]
+        moved.held = leaves
+        with self._reader.quiet():
+            moved.before = self._reader.digests(leaves)
         moved.parameters = len(leaves)
         moved.stepped += 1
         return moved
+
+    def after_hand(self, moved, leaves):
+        """The digests of what a step by hand led to, or None; ``leaves`` are those of the next backward, if any."""
+        with self._reader.quiet():
+            after = self._reader.digests(moved.held)
+            if after != moved.before:
+                return after
+            # An update that makes new tensors: they are the leaves of the next backward.
+            return self._reader.digests(leaves) if leaves and len(leaves) == moved.count else None
 
     def note_root(self, module):
         """Remembers a module whose parameters the program asked for: it gives them their names."""
@@ -239,6 +255,8 @@ class Movements:
     def _read_final(self, moved, at, keep=True):
         if not moved.superseded:
             tensors = moved.tensors()
+            if moved.kind == "by-hand" and self.after_hand(moved, ()) is None:
+                return
             if tensors:
                 moved.final = (at, self._whole(moved, tensors, keep), moved.stepped)
 

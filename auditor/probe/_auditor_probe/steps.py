@@ -315,10 +315,7 @@ class TorchWatch:
         number, batch, losses, values, gradients = self._pending
         self._pending = None
         moved = self._by_hand
-        # Where an update makes new tensors, the leaves of the next backward are what the step before led to.
-        tensors = moved.tensors() or (leaves if len(leaves) == moved.count else [])
-        with self._reader.quiet():
-            after = self._reader.digests(tensors) if tensors else None
+        after = self.movements.after_hand(moved, leaves)
         self._emit(moved, number, batch, losses, values, gradients, after, None)
 
     def _emit_leftover(self):
