@@ -67,7 +67,8 @@ def _all(runs: Sequence[RunEvidence], differs: bool) -> Iterator[Finding]:
     yield from _entropy_seeds(traces)
     yield from _late_seeds(traces)
     yield from _entropy(traces, differs)
-    yield from _listings(runs)
+    # Where the runs agree although each got its names in another order, the program sorts them, or need not.
+    yield from _listings(runs) if differs else ()
     yield from _loaders(traces)
     yield from _stale_reads(traces)
     yield from _unwatched(traces)

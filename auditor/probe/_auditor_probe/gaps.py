@@ -50,11 +50,10 @@ class Gaps:
 
     def _opened(self, path, flags):
         try:
-            if (
-                isinstance(path, int)
-                or path is None
-                or (isinstance(flags, int) and flags & os.O_ACCMODE == os.O_WRONLY)
-            ):
+            if isinstance(path, int) or path is None:
+                return
+            # What is opened to be written, or is emptied first, is not read.
+            if isinstance(flags, int) and (flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC):
                 return
             status = _stat(path)
             if self._from <= status.st_mtime_ns < self._until and stat.S_ISREG(status.st_mode):
