@@ -255,6 +255,10 @@ class _Output:
                 self.problem = AuditorError(
                     "output-lost", f"the container's output could not be kept: {error}", "go on with --resume"
                 )
+            # The engine holds a container back, its end included, for as long as a listener does not take its output.
+            self.ended.set()
+            for _ in self._stream:
+                pass
         finally:
             self.ended.set()
 
