@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-LAYERS = ("interpreter", "libraries", "cuda", "hardware", "os")
+LAYERS = ("interpreter", "libraries", "cuda", "hardware", "os", "run")
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is", tag="known"):
