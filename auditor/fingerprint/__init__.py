@@ -80,6 +80,7 @@ def _fingerprint(inside: Inside, host: Host) -> Fingerprint:
         "cuda": cuda.facts(inside, host.driver),
         "hardware": {**cpu.facts(inside, host.processor, host.cores), **gpu.facts(inside, host.driver)},
         "os": {**libc.facts(inside), **container.facts(host.system, host.kernel)},
+        "run": {},
     }
     return Fingerprint(
         schema=SCHEMA, layers={layer: {name: layers[layer][name] for name in sorted(layers[layer])} for layer in LAYERS}
