@@ -10,11 +10,13 @@ from auditor.errors import ExitCode
 from auditor.records.audit import LEVELS, Audit, Detection, LevelName, LevelVerdict
 from auditor.records.comparison import Compared, Comparison, Divergence, Metric
 from auditor.records.config import Settings
+from auditor.records.environments import Difference, Expectation, Prediction
 from auditor.records.run import RunRecord
 from auditor.statistics.detection import excludes_rate_above
 
 CONFIDENCE = 0.95
 _LONGEST = 200  # characters of a name in a reason
+_LEVELS: tuple[LevelName, ...] = ("bit-exact", "seed-stable", "distribution-stable")
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -44,6 +46,110 @@ def judge(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings)
     count = len(runs)
     excluded = excludes_rate_above(count, CONFIDENCE) if bit_exact.verdict == "reached" else 1.0
     return Judgement(level, levels, Detection(count, CONFIDENCE, excluded))  # type: ignore[arg-type]  # one of LEVELS
+
+
+def judge_together(
+    comparison: Comparison,
+    runs: Sequence[RunRecord],
+    settings: Settings,
+    obstacles: Sequence[str],
+    unsteady: Sequence[str],
+) -> Judgement:
+    """Return the verdict on what the runs of two audits reached together.
+
+    ``obstacles`` say why the two cannot be compared at all: then nothing is concluded, whatever differs or agrees.
+    ``unsteady`` names the audits whose own runs differ: together they cannot be bit-exact, and no machine is to blame.
+    """
+    if obstacles:
+        more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
+        reason = f"The two audits cannot be compared: {obstacles[0]}{more}."
+        levels: dict[LevelName, LevelVerdict] = {name: LevelVerdict("inconclusive", reason) for name in _LEVELS}
+        return Judgement(None, levels, Detection(len(runs), CONFIDENCE, 1.0))
+    judgement = judge(comparison, runs, settings)
+    bit_exact = judgement.levels["bit-exact"]
+    if unsteady and bit_exact.verdict == "not-reached":
+        who = " and of ".join(unsteady)
+        reason = f"The runs of {who} differ among themselves, so no machine is to blame. {bit_exact.reason}"
+        bit_exact = LevelVerdict("not-reached", reason, bit_exact.measured)
+    fresh = LevelVerdict("not-tested", "It needs runs with fresh seeds; those of these audits repeat one.")
+    return Judgement(
+        judgement.level,
+        {**judgement.levels, "bit-exact": bit_exact, "distribution-stable": fresh},
+        judgement.detection,
+    )
+
+
+def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], count: int = 2) -> Prediction:
+    """Return what environments allow, from how they differ (ranked) and from what matters and is not known of them.
+
+    Nothing is promised that rests on what is not known. No difference rules ``seed-stable`` out: what becomes of a
+    metric is not to be seen in an environment; it is at risk where the training takes another course altogether.
+    """
+    ruling = [one for one in differences if one.risk == "rules-out"]
+    risky = [one for one in differences if one.risk == "at-risk"]
+    apart = any(one.layer in ("hardware", "os") for one in differences)
+    noun = "machines" if apart or count > 2 else "environments"
+    who = f"These {'two' if count == 2 else format(count, ',')} {noun}"
+    if ruling:
+        bit_exact = Expectation("ruled-out", f"Ruled out by {_listed(ruling)}.")
+        answer = f"{who} can reach seed-stable at best: {_listed(ruling)}."
+    elif risky:
+        bit_exact = Expectation("at-risk", f"At risk by {_listed(risky)}.")
+        answer = f"{who} may reach bit-exact, but it is at risk: {_listed(risky)}."
+    elif unknown:
+        lacks = f"{_names(unknown)} not known of {'both' if count == 2 else 'all of them'}"
+        bit_exact = Expectation("unknown", f"It cannot be told: {lacks}.")
+        answer = f"Whether these {who.removeprefix('These ')} can reach bit-exact cannot be told: {lacks}."
+    else:
+        bit_exact = Expectation("possible", "Nothing that is known to matter differs.")
+        answer = f"{who} can reach bit-exact: nothing that is known to matter differs."
+    seed_stable = _seed_stable_expected([*ruling, *risky], unknown, bit_exact)
+    if ruling and seed_stable.prospect != "possible":
+        answer += f" Even that is at risk: {_listed([one for one in differences if _strays(one)])}."
+    return Prediction(
+        answer=answer,
+        at_best="seed-stable" if ruling else "bit-exact",
+        levels={"bit-exact": bit_exact, "seed-stable": seed_stable},
+        differences=tuple(differences),
+        unknown=tuple(unknown),
+    )
+
+
+def _strays(difference: Difference) -> bool:
+    """Whether metrics, too, may end elsewhere."""
+    return difference.risk != "irrelevant" and difference.level == "seed-stable"
+
+
+def _seed_stable_expected(
+    differences: Sequence[Difference], unknown: Sequence[Difference], bit_exact: Expectation
+) -> Expectation:
+    if bit_exact.prospect == "possible":
+        return Expectation("possible", "Bit-exact runs are seed-stable.")
+    straying = [one for one in differences if _strays(one)]
+    if straying:
+        return Expectation("at-risk", f"Metrics may end elsewhere too: {_listed(straying)}.")
+    lacking = [one for one in unknown if _strays(one)]
+    if lacking:
+        return Expectation("unknown", f"It cannot be told: {_names(lacking)} not known.")
+    return Expectation("possible", "Nothing rules it out; whether metrics stay within tolerance, two audits tell.")
+
+
+def _listed(differences: Sequence[Difference]) -> str:
+    """Name the gravest differences, and how many more there are."""
+    said = list(dict.fromkeys(one.said for one in differences))
+    return _and(said[:2], len(said) - 2)
+
+
+def _names(unknown: Sequence[Difference]) -> str:
+    names = list(dict.fromkeys(one.name for one in unknown))
+    verb = " is" if len(names) == 1 else " are"
+    return _and(names[:3], len(names) - 3) + verb
+
+
+def _and(words: Sequence[str], more: int) -> str:
+    if more > 0:
+        return f"{', '.join(words)} and {more} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def exit_code(audit: Audit) -> ExitCode:
