@@ -96,11 +96,25 @@ PAGES: dict[str, Page] = {
         "Copy the directory from its source again, or audit anew.",
         "auditor run --out fresh-evidence -- python train.py --seed {seed}",
     ),
+    "damaged-lock": Page(
+        2,
+        "A file of the lock cannot be used: it is no TOML, no pylock.toml or environment.toml, of a version that this "
+        "auditor does not know, or too large. Nothing is held against a lock that is not understood.",
+        "Write the lock anew where the environment is as it should be, or restore it. A lock of a newer auditor needs "
+        "a newer auditor.",
+        "auditor lock --out lockfiles",
+    ),
     "disk-full": Page(
         2,
         "The disk, or your quota on it, is full. What was complete before is kept.",
         "Make room and go on with --resume, or put the evidence on another disk with --out (and TMPDIR).",
         "auditor run --out /big-disk/evidence -- python train.py --seed {seed}",
+    ),
+    "distributions-not-known": Page(
+        2,
+        "The interpreter tells of no installed distribution, so there is nothing that a lock could hold.",
+        "Name the interpreter that trains: a path, a name on PATH, or the directory of a virtual environment.",
+        "auditor lock --python .venv",
     ),
     "docker-engine-elsewhere": Page(
         2,
@@ -153,6 +167,14 @@ PAGES: dict[str, Page] = {
         "Build or pull the image first, and check its name.",
         "docker pull my-training:latest && auditor run --image my-training:latest -- python train.py",
     ),
+    "index-unreachable": Page(
+        2,
+        "The files of what is installed are looked up where pip would look for them, and that could not be asked: no "
+        "network, no access, or an address that is no index. The message is uv's, which does the asking.",
+        "Check the network and pip's configuration (pip config list; PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, "
+        "PIP_FIND_LINKS). Where there is no network, a directory of wheels serves as well.",
+        "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels auditor lock",
+    ),
     "interpreter-failed": Page(
         2,
         "The file given with --python was started and did not describe itself: it is no Python interpreter, "
@@ -192,6 +214,13 @@ PAGES: dict[str, Page] = {
         "Require bit-exact or seed-stable.",
         "auditor run --require seed-stable -- python train.py --seed {seed}",
     ),
+    "lock-not-found": Page(
+        2,
+        "The directory holds no lock, or one of its two files is missing: pylock.toml has what is installed, "
+        "environment.toml everything else.",
+        "Write the lock where the environment is as it should be, or name the directory that holds it with --lock.",
+        "auditor lock && auditor verify",
+    ),
     "network-needs-image": Page(
         2,
         "--network lets the containers of --image reach the network; a program that runs locally has the "
@@ -222,6 +251,13 @@ PAGES: dict[str, Page] = {
         "An argument or a file's name is not UTF-8 text, or holds a null character, and could not be kept as evidence.",
         "Rename the file or directory, or give the argument as UTF-8.",
         "auditor run -- python train.py --data data",
+    ),
+    "not-a-lock": Page(
+        2,
+        "A file of the name that the lock would have is there, and another tool or a person wrote it. It is not "
+        "replaced.",
+        "Write the lock to another directory, or move that file away.",
+        "auditor lock --out environment-lock && auditor verify --lock environment-lock",
     ),
     "nothing-to-resume": Page(
         2,

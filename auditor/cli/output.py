@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditor.errors import UsageError
 
@@ -48,14 +48,30 @@ def show(audit: Audit, evidence: str) -> None:
     """Print the terminal report on stdout: its width, colours and signs are those that the stream can take."""
     from auditor.report import terminal
 
-    stream = sys.stdout
-    is_terminal = stream.isatty()
-    width = _columns() if is_terminal else terminal_width_of_a_file()
-    colour = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    stream = screen()
     text = terminal.render(
-        audit, width=width, colour=colour, ascii_only=not _can_show("✓→Δ…", stream.encoding), evidence=evidence
+        audit, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only, evidence=evidence
     )
     write(text)
+
+
+class Screen(NamedTuple):
+    """What stdout can show: columns, colours, and whether nothing but ASCII."""
+
+    width: int
+    colour: bool
+    ascii_only: bool
+
+
+def screen() -> Screen:
+    """What stdout can show."""
+    stream = sys.stdout
+    is_terminal = stream.isatty()
+    return Screen(
+        width=_columns() if is_terminal else terminal_width_of_a_file(),
+        colour=is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        ascii_only=not _can_show("✓→Δ…", stream.encoding),
+    )
 
 
 def write(text: str) -> None:

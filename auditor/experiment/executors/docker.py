@@ -7,16 +7,15 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError
 from docker.types import DeviceRequest, LogConfig, Mount
 
+from auditor import engine
 from auditor.config import Request
 from auditor.errors import AuditorError, UsageError
 from auditor.experiment import replica, scratch
@@ -39,9 +38,9 @@ _CHECK_EVERY = 8  # ticks between two questions to the engine, in case the end o
 
 def check(request: Request) -> None:
     """Raise UsageError ``docker-engine-unreachable`` or ``image-not-found`` where runs could not be started."""
-    client = _connect()
+    client = engine.connect()
     try:
-        _image(client, request)
+        engine.find_image(client, request.image, pull=request.network)
     finally:
         client.close()
 
@@ -53,8 +52,8 @@ class DockerExecutor:
 
     def __init__(self, request: Request, store: Store) -> None:
         """Find engine and image; raises as ``check`` does."""
-        self._client = _connect()
-        image = _image(self._client, request)
+        self._client = engine.connect()
+        image = engine.find_image(self._client, request.image, pull=request.network)
         self.image: ImageFacts | None = ImageFacts(
             request.image or "", str(image.id), tuple(sorted(image.attrs.get("RepoDigests") or ()))
         )
@@ -102,12 +101,12 @@ class DockerExecutor:
             mounts.append(Mount(path, path, type="bind", read_only=True))
         try:
             started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            with _engine_errors():
+            with engine.refusals():
                 container = self._client.containers.create(**self._options(launch, environment, mounts))
                 try:
                     ending, seconds = self._follow(container, launch, tick)
                 finally:
-                    _remove(container)
+                    engine.remove(container)
             changes = list(replica.changes(workspace, self._project, before))
             artefacts, unsaved = save(changes, launch.paths.artefacts)
         finally:
@@ -182,7 +181,7 @@ class DockerExecutor:
             container.start()
         except APIError as error:
             # Nothing will come: removing the container ends the stream that the output waits on.
-            _remove(container)
+            engine.remove(container)
             output.join()
             raise _not_started(launch, str(error.explanation or error)) from error
         status = self._wait(container, output, launch.timeout, began, tick)
@@ -221,7 +220,7 @@ class DockerExecutor:
 
     def _remove_stale(self) -> None:
         for container in self._client.containers.list(all=True, filters={"label": f"{_LABEL}={self._audit}"}):
-            _remove(container)
+            engine.remove(container)
 
 
 class _Output:
@@ -302,82 +301,4 @@ def _not_started(launch: Launch, said: str) -> AuditorError:
         return UsageError(
             "command-not-executable", f"{program!r} is not executable in the image", "name its interpreter before it"
         )
-    return _engine_error(said)
-
-
-def _engine_error(said: str) -> AuditorError:
-    if "bind source path does not exist" in said:
-        return AuditorError(
-            "docker-engine-elsewhere",
-            "the Docker engine does not see this machine's files: it runs elsewhere",
-            "call auditor on the machine where the engine runs",
-        )
-    return AuditorError("docker-engine-error", f"the Docker engine refused: {said}", "see the engine's log")
-
-
-@contextmanager
-def _engine_errors() -> Iterator[None]:
-    try:
-        yield
-    except APIError as error:
-        raise _engine_error(str(error.explanation or error)) from error
-    except (DockerException, ConnectionError) as error:
-        raise _unreachable(error) from error
-
-
-def _unreachable(error: Exception) -> UsageError:
-    return UsageError(
-        "docker-engine-unreachable",
-        f"no Docker engine can be reached: {error}",
-        "start the engine, check that you may use its socket (DOCKER_HOST), or leave --image out",
-    )
-
-
-def _connect() -> Any:
-    try:
-        client = docker.from_env()
-        client.ping()
-    except (DockerException, OSError) as error:
-        raise _unreachable(error) from error
-    return client
-
-
-def _image(client: Any, request: Request) -> Any:
-    name = request.image
-    if not name:
-        raise UsageError("image-not-found", "no image is named", "name one with --image")
-    try:
-        return client.images.get(name)
-    except ImageNotFound:
-        if not request.network:
-            raise UsageError(
-                "image-not-found",
-                f"the engine has no image {name!r}",
-                f"docker pull {name} first, build it, or allow the network with --network",
-            ) from None
-    except APIError as error:
-        raise UsageError(
-            "image-not-found", f"{name!r} cannot be an image: {error.explanation}", "name one with --image"
-        ) from error
-    try:
-        return client.images.pull(*_repository(name))
-    except (APIError, DockerException) as error:
-        raise UsageError("image-not-found", f"{name!r} could not be pulled: {error}", "check its name") from error
-
-
-def _repository(name: str) -> tuple[str, str | None]:
-    """The repository and the tag (``latest`` where none is given; None for a digest, which is part of the name)."""
-    if "@" in name:
-        return name, None
-    head, colon, tag = name.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _remove(container: Any) -> None:
-    try:
-        container.remove(force=True, v=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if error.status_code != 409:  # its removal is already under way
-            raise
+    return engine.refused(said)

@@ -1,0 +1,231 @@
+"""A fingerprint held against a lock: which facts are as they should be, which drifted, and what that rules out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from auditor.compare import environments, risks
+from auditor.records.audit import LEVELS, LevelName
+from auditor.records.environments import RISKS
+from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
+from auditor.records.lock import Deviation, Exactly, Layer, Lock, Pinned, Within
+
+SOURCE = "lock"
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_VARIABLE = "variable:"
+_ORIGIN = "origin:"
+
+
+class Held(NamedTuple):
+    """A fingerprint held against a lock: the count of each layer, and what is not as wanted, the gravest first."""
+
+    layers: tuple[Layer, ...]
+    deviations: tuple[Deviation, ...]
+
+    def rules_out(self) -> tuple[LevelName, ...]:
+        """The levels that drift rules out, the highest first."""
+        found = {level for one in self.deviations if one.kind == "drift" for level in one.rules_out}
+        return tuple(level for level in LEVELS if level in found)
+
+
+def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_process: Collection[str] = ()) -> Held:
+    """Hold a fingerprint against a lock, layer by layer, except for the layers in ``skip``.
+
+    A fact that the fingerprint does not know is ``unknown``, never as wanted. Distributions that the lock does not have
+    are ``extra``; a variable that is set and is not in the lock is drift where it may change a result, except for those
+    of ``of_a_process``, which a lock never holds.
+    """
+    used = _used(lock, found)
+    counts: list[Layer] = []
+    deviations: list[Deviation] = []
+    for layer in LAYERS:
+        if layer in skip:
+            continue
+        checked = [_check(layer, name, wanted, found, used) for name, wanted in lock.facts.get(layer, {}).items()]
+        if layer == "libraries":
+            checked += [_check_distribution(pinned, found, used) for pinned in _wanted_here(lock.distributions, found)]
+        strays = list(_strays(layer, lock, found, used, of_a_process))
+        if checked or strays:
+            drifted = sum(1 for one in checked if one is not None and one.kind == "drift")
+            unknown = sum(1 for one in checked if one is not None and one.kind == "unknown")
+            counts.append(Layer(layer, len(checked), len(checked) - drifted - unknown, drifted, unknown))
+        deviations += [one for one in (*checked, *strays) if one is not None]
+    return Held(tuple(counts), tuple(sorted(deviations, key=_rank)))
+
+
+def agrees(wanted: Exactly | Within, value: object) -> bool:
+    """Whether a fact's value is what the lock wants."""
+    if isinstance(wanted, Within):
+        version = _version(str(value).split()[-1] if str(value).split() else "")
+        return version is not None and SpecifierSet(wanted.specifier).contains(version, prereleases=True)
+    # True and 1 are the same to Python.
+    return isinstance(value, bool) == isinstance(wanted.value, bool) and value == wanted.value
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions are one: ``1.0`` is ``1.0.0``; what is no version is compared as text."""
+    first, second = _version(one), _version(other)
+    return one == other if first is None or second is None else first == second
+
+
+def _check(layer: str, name: str, wanted: Exactly | Within, found: Fingerprint, used: risks.Uses) -> Deviation | None:
+    fact = environments.fact_of(found, layer, name)
+    if isinstance(fact, Known):
+        if layer == "libraries" and ":" not in name and isinstance(wanted, Exactly):
+            agreed = same_version(str(wanted.value), str(fact.value))
+        else:
+            agreed = agrees(wanted, fact.value)
+        if agreed:
+            return None
+    return _deviation(layer, name, _known(wanted), fact, used)
+
+
+def _check_distribution(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Deviation | None:
+    fact = environments.fact_of(found, "libraries", pinned.name)
+    if not isinstance(fact, Known):
+        return _deviation("libraries", pinned.name, Known(pinned.version or "installed", SOURCE), fact, used)
+    if pinned.version is not None and not same_version(pinned.version, str(fact.value)):
+        return _deviation("libraries", pinned.name, Known(pinned.version, SOURCE), fact, used)
+    return _check_origin(pinned, found, used)
+
+
+def _check_origin(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Deviation | None:
+    """Whether a distribution of the right version came from where the lock has it from, as far as that is known."""
+    name = _ORIGIN + pinned.name
+    fact = found.layers.get("libraries", {}).get(name)
+    told = str(fact.value) if isinstance(fact, Known) else ""
+    digests = set(_DIGEST.findall(told))
+    if pinned.kind == "directory":
+        return None
+    if pinned.kind == "vcs":
+        wanted, agreed = f"commit {pinned.commit}", pinned.commit in told
+    else:
+        # Only what an index did not give has an origin on record.
+        if fact is None and pinned.kind == "index":
+            return None
+        wanted = "from an index" if pinned.kind == "index" else " ".join(f"sha256:{one}" for one in pinned.sha256)
+        agreed = bool(digests) and digests <= set(pinned.sha256)
+    if agreed:
+        return None
+    if fact is None:
+        fact = Unknown("where it came from is not recorded")
+    elif isinstance(fact, Known) and pinned.kind != "vcs" and not digests and _is_file(told):
+        fact = Unknown(f"{told}, of which no digest is recorded")
+    return _deviation("libraries", name, Known(wanted, SOURCE), fact, used)
+
+
+def _is_file(told: str) -> bool:
+    """Whether an origin is a file that was downloaded or given: it could be the one that is locked."""
+    return told.startswith(("file ", "http://", "https://"))
+
+
+def _wanted_here(distributions: Sequence[Pinned], found: Fingerprint) -> Iterator[Pinned]:
+    """The distributions whose marker holds in the environment; of a marker that it does not decide, all."""
+    here = _markers(found)
+    for pinned in distributions:
+        if not pinned.marker or Marker(pinned.marker).evaluate(here, context="lock_file"):
+            yield pinned
+
+
+def _markers(found: Fingerprint) -> dict[str, Any]:
+    """What PEP 508 markers speak of, as far as the fingerprint tells; all else is that of Linux here."""
+
+    def value(layer: str, name: str) -> str:
+        fact = found.layers.get(layer, {}).get(name)
+        return str(fact.value) if isinstance(fact, Known) else ""
+
+    here: dict[str, Any] = {"extras": frozenset(), "dependency_groups": frozenset()}
+    version = value("interpreter", "version")
+    if version:
+        here |= {"python_full_version": version, "python_version": ".".join(version.split(".")[:2])}
+        here |= {"implementation_version": version}
+    if value("interpreter", "implementation"):
+        here["implementation_name"] = value("interpreter", "implementation")
+    if value("os", "machine"):
+        here["platform_machine"] = value("os", "machine")
+    return here
+
+
+def _strays(
+    layer: str, lock: Lock, found: Fingerprint, used: risks.Uses, of_a_process: Collection[str]
+) -> Iterator[Deviation]:
+    """What is there and not in the lock: distributions, and variables that may change a result."""
+    facts = found.layers.get(layer, {})
+    if layer == "libraries":
+        locked = {pinned.name for pinned in lock.distributions} | set(lock.facts.get(layer, {}))
+        for name, fact in sorted(facts.items()):
+            if ":" not in name and name not in locked and isinstance(fact, Known):
+                yield _deviation(layer, name, None, fact, used, extra=True)
+    elif layer == "interpreter" and layer in lock.facts:
+        for name, fact in sorted(facts.items()):
+            if not name.startswith(_VARIABLE) or name in lock.facts[layer] or not isinstance(fact, Known):
+                continue
+            if name.removeprefix(_VARIABLE) not in of_a_process:
+                stray = _deviation(layer, name, None, fact, used)
+                if stray.risk != "irrelevant":
+                    yield stray
+
+
+def _deviation(
+    layer: str, name: str, wanted: Fact | None, found: Fact | None, used: risks.Uses, *, extra: bool = False
+) -> Deviation:
+    judged = risks.judge(layer, name, (wanted, found), used)
+    unknown = risks.key(layer, name, found)[0] == "unknown"
+    drifted = not unknown and not extra
+    return Deviation(
+        layer=layer,
+        name=name,
+        kind="extra" if extra else "unknown" if unknown else "drift",
+        wanted="not locked" if extra else risks.text(layer, name, wanted),
+        found=risks.text(layer, name, found).removeprefix("not known: "),
+        risk=judged.risk,
+        reason=judged.reason,
+        rules_out=("bit-exact",) if drifted and judged.risk == "rules-out" else (),
+        sources=judged.sources,
+    )
+
+
+def _known(wanted: Exactly | Within) -> Known:
+    return Known(wanted.specifier if isinstance(wanted, Within) else wanted.value, SOURCE)
+
+
+def _used(lock: Lock, found: Fingerprint) -> risks.Uses:
+    """What training in the environment uses: where the fingerprint does not tell, what is locked is meant for use."""
+    cuda = lock.facts.get("cuda", {}).get("cuda")
+    with_cuda = None if cuda is None else cuda != Exactly("none")
+    with_torch = any(pinned.name == "torch" for pinned in lock.distributions) or "torch" in lock.facts.get(
+        "libraries", {}
+    )
+    assumed = {"uses:torch": with_torch or None, "uses:cuda": with_cuda, "uses:cuda-random": with_cuda}
+    conditions = risks.table().conditions
+    return {
+        name: assumed.get(conditions[name].fact) if holds is None else holds
+        for name, holds in risks.uses([found]).items()
+    }
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _rank(one: Deviation) -> tuple[int, int, int, str, str]:
+    return (
+        _KINDS.index(one.kind),
+        RISKS.index(one.risk),
+        risks.weight(one.layer, one.name),
+        one.layer,
+        one.name,
+    )
+
+
+_KINDS = ("drift", "unknown", "extra")

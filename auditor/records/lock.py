@@ -1,0 +1,130 @@
+"""What an environment should be (a lock), and how one that was found differs from it (drift)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from auditor.records.audit import LevelName
+from auditor.records.environments import Risk
+
+LOCK_SCHEMA = "auditor.lock/1"
+DRIFT_SCHEMA = "auditor.drift/1"
+
+PYLOCK = "pylock.toml"
+ENVIRONMENT = "environment.toml"
+
+Value = str | int | float | bool | tuple[str, ...]
+
+
+class Exactly(msgspec.Struct, frozen=True, tag="exactly"):
+    """The fact must have this value."""
+
+    value: Value
+
+
+class Within(msgspec.Struct, frozen=True, tag="within"):
+    """The version that the fact ends with (``2.36`` of ``glibc 2.36``) must satisfy this PEP 440 specifier."""
+
+    specifier: str
+
+
+class Pinned(msgspec.Struct, frozen=True):
+    """A distribution of ``pylock.toml``.
+
+    ``name`` is normalised. ``version`` is None where the lock names none (a source tree). ``kind`` says where it comes
+    from; ``commit`` is that of a ``vcs``; ``sha256`` are the digests of the files that may be installed. ``marker`` is
+    the PEP 508 marker under which it is wanted, empty for always.
+    """
+
+    name: str
+    version: str | None
+    kind: Literal["index", "vcs", "archive", "directory"]
+    commit: str = ""
+    sha256: tuple[str, ...] = ()
+    marker: str = ""
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """Both files of a lock: the distributions, and what the facts of each layer must be (layer: name: wanted)."""
+
+    distributions: tuple[Pinned, ...]
+    facts: dict[str, dict[str, Exactly | Within]]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """What is installed and is not, or not wholly, in ``pylock.toml``: the distribution, its version and the reason."""
+
+    name: str
+    version: str
+    reason: str
+
+
+class Unpinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the project that leaves open what will be installed.
+
+    ``file`` is relative to the project's root, ``line`` counts from 1, ``text`` is what stands there and ``advice``
+    what would pin it. ``kind`` is ``unreadable`` where it could not be told.
+    """
+
+    file: str
+    line: int
+    kind: Literal["distribution", "image", "system-package", "unreadable"]
+    text: str
+    advice: str
+
+
+class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One fact that is not as the lock has it.
+
+    ``kind`` is ``drift`` (another value), ``unknown`` (the target does not tell) or ``extra`` (the lock has no such
+    distribution). ``risk`` is what the difference does to bit-exactness, with the ``reason`` and its ``sources``;
+    ``rules_out`` are the levels that cannot be reached between the locked environment and this one.
+    """
+
+    layer: str
+    name: str
+    kind: Literal["drift", "unknown", "extra"]
+    wanted: str
+    found: str
+    risk: Risk
+    reason: str
+    rules_out: tuple[LevelName, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many facts of a layer are locked, and how many of those are as wanted, another, or not told."""
+
+    name: str
+    locked: int
+    as_wanted: int
+    drifted: int
+    unknown: int
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was held against the lock: its kind, and its name as the user gave it."""
+
+    kind: Literal["interpreter", "image", "fingerprint"]
+    name: str
+
+
+class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``auditor.drift/1``: an environment held against a lock.
+
+    ``verdict`` is ``none`` (every locked fact is as wanted), ``drift``, or ``cannot-be-told`` (no drift was seen, and a
+    locked fact could not be read). ``rules_out`` are the levels that the drift rules out, ``skipped`` the layers that
+    were not held on request. ``strict`` says that extras and what is not pinned count as drift too.
+    """
+
+    schema: str
+    target: Target
+    verdict: Literal["none", "drift", "cannot-be-told"]
+    rules_out: tuple[LevelName, ...]
+    layers: tuple[Layer, ...]
+    skipped: tuple[str, ...]
+    deviations: tuple[Deviation, ...]
+    unpinned: tuple[Unpinned, ...]
+    strict: bool
