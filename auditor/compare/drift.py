@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from auditor.compare import environments, risks
-from auditor.records.audit import LEVELS, LevelName
+from auditor.records.audit import LEVELS
 from auditor.records.environments import RISKS
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
-from auditor.records.lock import Deviation, Exactly, Layer, Lock, Pinned, Within
+from auditor.records.lock import (
+    DRIFT_SCHEMA,
+    Deviation,
+    Drift,
+    Exactly,
+    Layer,
+    Lock,
+    Pinned,
+    Target,
+    Unpinned,
+    Within,
+)
 
 SOURCE = "lock"
 
@@ -28,11 +39,6 @@ class Held(NamedTuple):
 
     layers: tuple[Layer, ...]
     deviations: tuple[Deviation, ...]
-
-    def rules_out(self) -> tuple[LevelName, ...]:
-        """The levels that drift rules out, the highest first."""
-        found = {level for one in self.deviations if one.kind == "drift" for level in one.rules_out}
-        return tuple(level for level in LEVELS if level in found)
 
 
 def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_process: Collection[str] = ()) -> Held:
@@ -60,6 +66,31 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
     return Held(tuple(counts), tuple(sorted(deviations, key=_rank)))
 
 
+def conclude(held: Held, target: Target, skipped: Sequence[str], unpinned: Sequence[Unpinned], strict: bool) -> Drift:
+    """What it amounts to: drift where anything drifted, else undecided where anything locked could not be read.
+
+    With ``strict`` what the lock does not have and what is not pinned is drift as well.
+    """
+    kinds = {one.kind for one in held.deviations}
+    verdict: Literal["none", "drift", "cannot-be-told"] = "none"
+    if "drift" in kinds or (strict and ("extra" in kinds or unpinned)):
+        verdict = "drift"
+    elif "unknown" in kinds:
+        verdict = "cannot-be-told"
+    ruled_out = {level for one in held.deviations for level in one.rules_out}
+    return Drift(
+        schema=DRIFT_SCHEMA,
+        target=target,
+        verdict=verdict,
+        rules_out=tuple(level for level in LEVELS if level in ruled_out),
+        layers=held.layers,
+        skipped=tuple(skipped),
+        deviations=held.deviations,
+        unpinned=tuple(unpinned),
+        strict=strict,
+    )
+
+
 def agrees(wanted: Exactly | Within, value: object) -> bool:
     """Whether a fact's value is what the lock wants."""
     if isinstance(wanted, Within):
@@ -77,6 +108,10 @@ def same_version(one: str, other: str) -> bool:
 
 def _check(layer: str, name: str, wanted: Exactly | Within, found: Fingerprint, used: risks.Uses) -> Deviation | None:
     fact = environments.fact_of(found, layer, name)
+    if fact is None and name.startswith("torch:"):
+        # Where no torch is installed its facts are absent, and one of them says why.
+        fact = found.layers.get(layer, {}).get("torch:version")
+        fact = None if isinstance(fact, Known) else fact
     if isinstance(fact, Known):
         if layer == "libraries" and ":" not in name and isinstance(wanted, Exactly):
             agreed = same_version(str(wanted.value), str(fact.value))
@@ -123,7 +158,7 @@ def _check_origin(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Devia
 
 def _is_file(told: str) -> bool:
     """Whether an origin is a file that was downloaded or given: it could be the one that is locked."""
-    return told.startswith(("file ", "http://", "https://"))
+    return told.startswith(("file ", "http://", "https://")) and not told.startswith("file (")
 
 
 def _wanted_here(distributions: Sequence[Pinned], found: Fingerprint) -> Iterator[Pinned]:
@@ -197,18 +232,18 @@ def _known(wanted: Exactly | Within) -> Known:
 
 
 def _used(lock: Lock, found: Fingerprint) -> risks.Uses:
-    """What training in the environment uses: where the fingerprint does not tell, what is locked is meant for use."""
+    """What training in the environment uses: where no run tells, what is locked is meant for use."""
     cuda = lock.facts.get("cuda", {}).get("cuda")
     with_cuda = None if cuda is None else cuda != Exactly("none")
-    with_torch = any(pinned.name == "torch" for pinned in lock.distributions) or "torch" in lock.facts.get(
-        "libraries", {}
-    )
-    assumed = {"uses:torch": with_torch or None, "uses:cuda": with_cuda, "uses:cuda-random": with_cuda}
-    conditions = risks.table().conditions
-    return {
-        name: assumed.get(conditions[name].fact) if holds is None else holds
-        for name, holds in risks.uses([found]).items()
-    }
+    locked = {pinned.name for pinned in lock.distributions} | set(lock.facts.get("libraries", {}))
+    assumed = {"uses:torch": "torch" in locked or None, "uses:cuda": with_cuda, "uses:cuda-random": with_cuda}
+    run = found.layers.get("run", {})
+    used: risks.Uses = {}
+    for name, condition in sorted(risks.table().conditions.items()):
+        fact = run.get(condition.fact)
+        told = fact.value if isinstance(fact, Known) and isinstance(fact.value, bool) else None
+        used[name] = assumed.get(condition.fact) if told is None else told
+    return used
 
 
 def _version(text: str) -> Version | None:

@@ -57,7 +57,7 @@ def lock(executable: str, installed: Mapping[str, str], python: str, directory: 
                 named = {"version": version} if source.key == "archive" and _is_version(version) else {}
                 packages.append({"name": name, **named, source.key: source.fields})
                 if source.key == "vcs":
-                    left_out.append(LeftOut(name, version, "locked by its commit, which has no version"))
+                    left_out.append(LeftOut(name, version, "its commit is there", placed=True))
             else:
                 left_out.append(LeftOut(name, version, source.reason))
         elif name in direct:

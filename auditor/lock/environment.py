@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -41,6 +42,7 @@ LOCKED: Mapping[str, tuple[str, ...]] = {
 Not the memory of a device, which the driver and CUDA count otherwise, nor what belongs to one process or to one run.
 """
 
+_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 _OPERATORS = ("<", ">", "=", "!", "~")
 _HEADER = (
     "Written by `auditor lock`; `auditor verify` holds an environment against it.",
@@ -80,10 +82,10 @@ def write(
         reasons = {name: why(layer, name) for name in facts}
         table = tomlkit.table()
         _add_facts(table, facts, reasons)
-        if layer == "interpreter":
+        if layer == "interpreter" and facts:
             _comment(table, _VARIABLES)
         if layer == "libraries":
-            _add_left_out(table, left_out)
+            _add_left_out(table, left_out, described.layers.get(layer, {}))
         if len(table.value.body):
             document.add(tomlkit.nl())
             document.add(layer, table)
@@ -136,7 +138,8 @@ def _add_facts(table: Any, facts: Mapping[str, Fact], reasons: Mapping[str, str 
         _comment(table, f"Left out, not known: {', '.join(names)} ({reason}).")
 
 
-def _add_left_out(table: Any, left_out: Sequence[LeftOut]) -> None:
+def _add_left_out(table: Any, left_out: Sequence[LeftOut], facts: Mapping[str, Fact]) -> None:
+    """The versions of distributions that ``pylock.toml`` does not give, and their commits where those are known."""
     grouped: dict[str, list[LeftOut]] = {}
     for one in left_out:
         grouped.setdefault(one.reason, []).append(one)
@@ -147,11 +150,15 @@ def _add_left_out(table: Any, left_out: Sequence[LeftOut]) -> None:
                 table.add(one.name, _item(one.version))
             else:
                 _comment(table, f"{one.name} is left out: it names no version.")
+            origin = facts.get(f"origin:{one.name}")
+            if isinstance(origin, Known) and _COMMIT.search(str(origin.value)) and not one.placed:
+                table.add(f"origin:{one.name}", _item(origin.value))
 
 
 def _comment(table: Any, text: str) -> None:
-    # What a fact says is not ours: a line break in it must not end the comment.
-    for line in textwrap.wrap(" ".join(text.split()), WIDTH - 2):
+    # What a fact says is not ours: a line break in it must not end the comment, and TOML forbids control characters.
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    for line in textwrap.wrap(" ".join(printable.split()), WIDTH - 2):
         table.add(tomlkit.comment(line))
 
 

@@ -60,7 +60,11 @@ def project_files(root: Path) -> tuple[Path, ...]:
         here = Path(directory)
         deep = len(here.relative_to(root).parts) >= DEEPEST
         names[:] = [] if deep else sorted(name for name in names if _is_the_projects(here / name))
-        found += [here / name for name in files if _is_named_so(name) and not (here / name).is_symlink()]
+        for name in files:
+            # What was compiled into a file beside it is not what is installed.
+            compiled = name.endswith(".in") and f"{name[:-3]}.txt" in files
+            if _is_named_so(name) and not compiled and not (here / name).is_symlink():
+                found.append(here / name)
     return tuple(sorted(found))
 
 

@@ -15,6 +15,9 @@ DRIFT_SCHEMA = "auditor.drift/1"
 PYLOCK = "pylock.toml"
 ENVIRONMENT = "environment.toml"
 
+LOCKED_LAYERS = ("interpreter", "libraries", "cuda", "hardware", "os")
+"""What a run trained on and did is no part of an environment, and is not locked."""
+
 Value = str | int | float | bool | tuple[str, ...]
 
 
@@ -54,11 +57,15 @@ class Lock(msgspec.Struct, frozen=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """What is installed and is not, or not wholly, in ``pylock.toml``: the distribution, its version and the reason."""
+    """A distribution of which ``pylock.toml`` has no version: its own (empty where it names none), and the reason.
+
+    ``placed`` says that the file has where it comes from.
+    """
 
     name: str
     version: str
     reason: str
+    placed: bool = False
 
 
 class Unpinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

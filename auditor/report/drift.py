@@ -16,8 +16,7 @@ from auditor.records.lock import Deviation, Drift, Target, Unpinned
 from auditor.report.wording import plain
 
 NARROWEST = 30
-SHOWN = 12
-SHOWN_ASIDE = 6
+SHOWN = 20
 LONGEST_VALUE = 160
 
 _MARKS = {"none": "✓", "drift": "✗", "cannot-be-told": "?"}
@@ -149,21 +148,25 @@ def _layers(drift: Drift) -> Iterable[RenderableType]:
 
 
 def _deviations(title: str, found: Sequence[Deviation]) -> Iterable[RenderableType]:
+    """What drifted, each group of one reason together."""
     if not found:
         return
     yield Text()
     yield Text(title, style="bold")
+    shown: dict[tuple[str, str], list[Deviation]] = {}
     for one in found[:SHOWN]:
-        line = Text.assemble((f"{plain(one.name)} ", "bold"), (f"({one.layer}) ", "dim"))
-        line.append(f"bit-exact {effect(one)}", style={"rules-out": "red", "at-risk": "yellow"}.get(one.risk, "dim"))
-        yield _item(line)
-        pair = _grid()
-        pair.add_column(no_wrap=True, style="dim")
-        pair.add_column(overflow="fold")
-        pair.add_row("wanted", Text(plain(_brief(one.wanted))))
-        pair.add_row("found", Text(plain(_brief(one.found))))
-        yield Padding(pair, (0, 0, 0, 4))
-        yield Padding(Text(plain(one.reason), style="dim"), (0, 0, 0, 4))
+        shown.setdefault((effect(one), one.reason), []).append(one)
+    for (said, reason), group in shown.items():
+        style = {"rules-out": "red", "at-risk": "yellow"}.get(group[0].risk, "dim")
+        yield _item(Text.assemble((f"bit-exact {said}: ", style), plain(reason)))
+        table = _grid()
+        table.add_column(overflow="fold", style="bold")
+        for column in ("wanted", "found"):
+            table.add_column(Text(column, style="dim"), overflow="fold")
+        table.add_row("", Text("wanted", style="dim"), Text("found", style="dim"))
+        for one in group:
+            table.add_row(Text(plain(one.name)), Text(plain(_brief(one.wanted))), Text(plain(_brief(one.found))))
+        yield Padding(table, (0, 0, 0, 4))
     if len(found) > SHOWN:
         yield _indented(Text(f"and {len(found) - SHOWN} more: --format json lists them all", style="dim"))
 
