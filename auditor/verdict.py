@@ -10,13 +10,16 @@ from auditor.errors import ExitCode
 from auditor.records.audit import LEVELS, Audit, Detection, LevelName, LevelVerdict
 from auditor.records.comparison import Compared, Comparison, Divergence, Metric
 from auditor.records.config import Settings
-from auditor.records.environments import Difference, Expectation, Prediction
+from auditor.records.environments import Difference, EnvironmentComparison, Expectation, Many, Prediction, Reached
 from auditor.records.run import RunRecord
 from auditor.statistics.detection import excludes_rate_above
 
 CONFIDENCE = 0.95
 _LONGEST = 200  # characters of a name in a reason
-_LEVELS: tuple[LevelName, ...] = ("bit-exact", "seed-stable", "distribution-stable")
+_OF_ONE_SEED: tuple[LevelName, ...] = ("bit-exact", "seed-stable")
+_FRESH_SEEDS = LevelVerdict("not-tested", "It needs runs with fresh seeds; those of these audits repeat one.")
+# Where these differ there are two machines, and not just two environments on one.
+_OF_A_MACHINE = ("cpu", "microcode", "kernel", "machine", "gpu", "gpu:architecture", "gpu:multiprocessors", "driver")
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -48,35 +51,29 @@ def judge(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings)
     return Judgement(level, levels, Detection(count, CONFIDENCE, excluded))  # type: ignore[arg-type]  # one of LEVELS
 
 
-def judge_together(
-    comparison: Comparison,
-    runs: Sequence[RunRecord],
-    settings: Settings,
-    obstacles: Sequence[str],
-    unsteady: Sequence[str],
-) -> Judgement:
-    """Return the verdict on what the runs of two audits reached together.
+def incomparable(obstacles: Sequence[str], runs: int) -> Judgement:
+    """Return the verdict on two audits that cannot be compared: nothing is concluded, whatever differs or agrees."""
+    more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
+    reason = f"The audits cannot be compared: {obstacles[0]}{more}."
+    levels: dict[LevelName, LevelVerdict] = {name: LevelVerdict("inconclusive", reason) for name in _OF_ONE_SEED}
+    return Judgement(None, {**levels, "distribution-stable": _FRESH_SEEDS}, Detection(runs, CONFIDENCE, 1.0))
 
-    ``obstacles`` say why the two cannot be compared at all: then nothing is concluded, whatever differs or agrees.
+
+def judge_together(
+    comparison: Comparison, runs: Sequence[RunRecord], settings: Settings, unsteady: Sequence[str]
+) -> Judgement:
+    """Return the verdict on what the runs of two audits, numbered through, reached together.
+
     ``unsteady`` names the audits whose own runs differ: together they cannot be bit-exact, and no machine is to blame.
     """
-    if obstacles:
-        more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
-        reason = f"The two audits cannot be compared: {obstacles[0]}{more}."
-        levels: dict[LevelName, LevelVerdict] = {name: LevelVerdict("inconclusive", reason) for name in _LEVELS}
-        return Judgement(None, levels, Detection(len(runs), CONFIDENCE, 1.0))
     judgement = judge(comparison, runs, settings)
     bit_exact = judgement.levels["bit-exact"]
     if unsteady and bit_exact.verdict == "not-reached":
         who = " and of ".join(unsteady)
         reason = f"The runs of {who} differ among themselves, so no machine is to blame. {bit_exact.reason}"
         bit_exact = LevelVerdict("not-reached", reason, bit_exact.measured)
-    fresh = LevelVerdict("not-tested", "It needs runs with fresh seeds; those of these audits repeat one.")
-    return Judgement(
-        judgement.level,
-        {**judgement.levels, "bit-exact": bit_exact, "distribution-stable": fresh},
-        judgement.detection,
-    )
+    levels = {**judgement.levels, "bit-exact": bit_exact, "distribution-stable": _FRESH_SEEDS}
+    return Judgement(judgement.level, levels, judgement.detection)
 
 
 def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], count: int = 2) -> Prediction:
@@ -87,8 +84,7 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
     """
     ruling = [one for one in differences if one.risk == "rules-out"]
     risky = [one for one in differences if one.risk == "at-risk"]
-    apart = any(one.layer in ("hardware", "os") for one in differences)
-    noun = "machines" if apart or count > 2 else "environments"
+    noun = "machines" if any(one.name in _OF_A_MACHINE for one in differences) else "environments"
     who = f"These {'two' if count == 2 else format(count, ',')} {noun}"
     if ruling:
         bit_exact = Expectation("ruled-out", f"Ruled out by {_listed(ruling)}.")
@@ -106,6 +102,8 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
     seed_stable = _seed_stable_expected([*ruling, *risky], unknown, bit_exact)
     if ruling and seed_stable.prospect != "possible":
         answer += f" Even that is at risk: {_listed([one for one in differences if _strays(one)])}."
+    if unknown and (ruling or risky):
+        answer += f" Besides, {_names(unknown)} not known of {'both' if count == 2 else 'all of them'}."
     return Prediction(
         answer=answer,
         at_best="seed-stable" if ruling else "bit-exact",
@@ -113,6 +111,93 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
         differences=tuple(differences),
         unknown=tuple(unknown),
     )
+
+
+def answer_many(groups: int, prediction: Prediction, first: str, reached: Sequence[Reached] | None) -> str:
+    """Return in a few sentences what was reached, how environments fall apart, and what they allow together."""
+    said = ""
+    if reached is not None:
+        counts = [f"{sum(one.level == name for one in reached):,} reached {name}" for name in _OF_ONE_SEED]
+        none = sum(one.level is None for one in reached)
+        counts += [f"{none:,} no level, or it cannot be told"] if none else []
+        said = f"Of the {len(reached):,} others, {', '.join(counts)} together with {first}. "
+    if groups == 1:
+        return f"{said}They are identical in all that is known to matter. {prediction.answer}"
+    return f"{said}They fall into {groups:,} groups. {prediction.answer}"
+
+
+def answer_together(names: Sequence[str], judgement: Judgement) -> str:
+    """Return in a sentence what two audits reached together."""
+    who = " and ".join(names)
+    if judgement.level is not None:
+        above = judgement.levels["bit-exact"]
+        said = "" if judgement.level == "bit-exact" else f" They are not bit-exact: {_lowered(above.reason)}"
+        if above.verdict == "inconclusive":
+            said = f" Whether they are bit-exact cannot be told: {_lowered(above.reason)}"
+        return f"Together {who} reached {judgement.level}.{said}"
+    for name in ("seed-stable", "bit-exact"):
+        if judgement.levels[name].verdict == "not-reached":
+            return f"Together {who} did not reach {name}: {_lowered(judgement.levels[name].reason)}"
+    return f"What {who} reached together cannot be told. {judgement.levels['bit-exact'].reason}"
+
+
+def explain_together(judgement: Judgement, unsteady: Sequence[str], prediction: Prediction) -> str:
+    """Return what may explain the outcome for two audits, by how their environments differ; empty without one."""
+    bit_exact = judgement.levels["bit-exact"].verdict
+    differing = [one for one in prediction.differences if one.risk != "irrelevant"]
+    ruling = [one for one in differing if one.risk == "rules-out"]
+    if bit_exact == "reached":
+        if ruling:
+            return f"This was not expected: {_listed(ruling)} should have ruled it out."
+        return "What differs between the environments changed nothing." if differing else ""
+    if bit_exact != "not-reached":
+        return ""
+    if unsteady:
+        return f"The runs of {' and of '.join(unsteady)} differ among themselves: no machine is to blame for that."
+    trained = [one for one in differing if one.layer == "run" and one.name in ("code", "data")]
+    if trained:
+        return f"The audits had {_listed(trained)}: that may explain it as well as the machines."
+    if differing:
+        return f"What may explain it: {_listed(differing)}."
+    if prediction.unknown:
+        return f"Nothing that is known explains it; {_names(prediction.unknown)} not known of both."
+    return "Nothing that is known to matter differs between the environments."
+
+
+def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> ExitCode:
+    """Return the exit code that a comparison of environments ends with.
+
+    Where audits were compared, what they reached decides, else what is to be expected. Without a required level only
+    audits of which nothing can be told are inconclusive.
+    """
+    if isinstance(comparison, Many):
+        reached = [one.levels for one in comparison.reached] if comparison.reached is not None else None
+    else:
+        reached = [comparison.together.levels] if comparison.together is not None else None
+    if reached is not None:
+        verdicts = [{str(name): level.verdict for name, level in levels.items()} for levels in reached]
+        if required is None:
+            told = all({"reached", "not-reached"} & set(one.values()) for one in verdicts)
+            return ExitCode.OK if told else ExitCode.INCONCLUSIVE
+        if any(one.get(required) == "not-reached" for one in verdicts):
+            return ExitCode.NOT_REACHED
+        return ExitCode.OK if all(one.get(required) == "reached" for one in verdicts) else ExitCode.INCONCLUSIVE
+    if required is None:
+        return ExitCode.OK
+    levels = comparison.levels if isinstance(comparison, Many) else comparison.prediction.levels
+    prospects = {str(name): level.prospect for name, level in levels.items()}
+    match prospects.get(required):
+        case "possible":
+            return ExitCode.OK
+        case "ruled-out":
+            return ExitCode.NOT_REACHED
+        case _:
+            return ExitCode.INCONCLUSIVE
+
+
+def _lowered(reason: str) -> str:
+    """A sentence that goes on after a colon."""
+    return reason[:1].lower() + reason[1:]
 
 
 def _strays(difference: Difference) -> bool:

@@ -31,7 +31,7 @@ def texts() -> dict[Path, str]:
     pages = ROOT / "docs" / "errors"
     wanted = {pages / f"{slug}.md": catalogue.page(slug) for slug in catalogue.PAGES}
     wanted[pages / "README.md"] = catalogue.index()
-    wanted[ROOT / "auditor" / "report" / schema.FILE] = schema.generate()
+    wanted.update({ROOT / "auditor" / "report" / file: schema.generate(file) for file in schema.DOCUMENTS})
     readme = ROOT / "README.md"
     wanted[readme] = HELP.sub(lambda found: found[1] + help_text() + found[3], readme.read_text(encoding="utf-8"))
     return wanted

@@ -228,6 +228,13 @@ PAGES: dict[str, Page] = {
         "Add --image, or leave --network out.",
         "auditor run --image my-training:latest --network -- python train.py",
     ),
+    "newer-schema": Page(
+        2,
+        "A fingerprint or an audit was written by a newer auditor, in a version of its format that this one does not "
+        "know. It is not read in part: what is not understood could be what matters.",
+        "Upgrade the auditor that reads it.",
+        "auditor --version",
+    ),
     "no-command": Page(
         2,
         "There is no command to audit.",
@@ -258,6 +265,13 @@ PAGES: dict[str, Page] = {
         "replaced.",
         "Write the lock to another directory, or move that file away.",
         "auditor lock --out environment-lock && auditor verify --lock environment-lock",
+    ),
+    "nothing-to-compare": Page(
+        2,
+        "It takes two to compare, and fewer were named or found. In a directory, files that end in .json are read, and "
+        "directories that hold the evidence of an audit; links are not followed.",
+        "Name two or more fingerprints or audits, or a directory that holds them.",
+        "auditor fingerprint -o here.json && auditor compare here.json there.json",
     ),
     "nothing-to-resume": Page(
         2,
@@ -333,7 +347,7 @@ PAGES: dict[str, Page] = {
     "unknown-format": Page(
         2,
         "There is no such report format.",
-        "Choose terminal, json, junit or markdown.",
+        "Choose terminal, json, junit or markdown; fingerprints and comparisons have no junit.",
         "auditor report .auditor/<audit-id> --format markdown",
     ),
     "unknown-isolation": Page(
@@ -354,6 +368,13 @@ PAGES: dict[str, Page] = {
         "There is no error of that name.",
         "Give the word that stands in parentheses below an error.",
         "auditor explain no-command",
+    ),
+    "unreadable-input": Page(
+        2,
+        "What was to be compared is not there, is no fingerprint and no audit, or is damaged: cut off, of another "
+        "shape, with a key twice. All that cannot be used is named, and nothing is concluded from the rest.",
+        "Give files that auditor fingerprint or auditor run wrote; copy them again from their source, or make them anew.",
+        "auditor fingerprint -o machine.json",
     ),
     "unwritable-directory": Page(
         2,

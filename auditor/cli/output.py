@@ -12,6 +12,7 @@ from auditor.errors import UsageError
 
 if TYPE_CHECKING:
     from auditor.records.audit import Audit
+    from auditor.records.environments import EnvironmentComparison
 
 FORMATS = ("terminal", "json", "junit", "markdown")
 
@@ -72,6 +73,35 @@ def screen() -> Screen:
         colour=is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
         ascii_only=not _can_show("✓→Δ…", stream.encoding),
     )
+
+
+def environments_renderer(name: str) -> Callable[[EnvironmentComparison, bool], str]:
+    """The rendering of a comparison of environments in a format; with True, of what does not matter too."""
+    match name:
+        case "json":
+            from auditor.report import environments
+
+            return lambda comparison, _: environments.render_json(comparison)
+        case "markdown":
+            from auditor.report import environments_markdown
+
+            return environments_markdown.render
+        case _:
+            from auditor.report import environments_terminal
+
+            return environments_terminal.render
+
+
+def show_environments(comparison: EnvironmentComparison, everything: bool) -> None:
+    """Print a comparison of environments on stdout, as ``show`` does an audit."""
+    from auditor.report import environments_terminal
+
+    stream = sys.stdout
+    is_terminal = stream.isatty()
+    width = _columns() if is_terminal else terminal_width_of_a_file()
+    colour = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    ascii_only = not _can_show("✓→Δ…", stream.encoding)
+    write(environments_terminal.render(comparison, everything, width=width, colour=colour, ascii_only=ascii_only))
 
 
 def write(text: str) -> None:

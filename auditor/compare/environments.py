@@ -89,8 +89,12 @@ def fact_of(fingerprint: Fingerprint, layer: str, name: str) -> Fact | None:
     if rule is None or not rule.absent or not rule.witness:
         return None
     witness_layer, _, witness = rule.witness.partition("/")
-    seen = isinstance(fingerprint.layers.get(witness_layer, {}).get(witness), Known)
-    return None if seen else Unknown(NOT_SEEN)
+    return None if is_seen(fingerprint.layers.get(witness_layer, {}).get(witness)) else Unknown(NOT_SEEN)
+
+
+def is_seen(witness: Fact | None) -> bool:
+    """Whether a witness is known, or it is known that there is nothing that it could be about."""
+    return isinstance(witness, Known) or (witness is not None and risks.is_nothing(witness.reason))
 
 
 def rank(difference: Difference) -> tuple[int, int, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import resources
 from itertools import combinations
@@ -37,10 +37,14 @@ Key = tuple[str, object]
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a rule may depend on: ``fact`` of the run layer says whether it holds, ``where`` names it in a sentence."""
+    """What a rule may depend on: ``fact`` of the run layer says whether it holds, ``where`` names it in a sentence.
+
+    It cannot hold where there is nothing that any of the facts in ``needs`` (``layer/name``) is about.
+    """
 
     fact: str
     where: str
+    needs: tuple[str, ...] = ()
 
 
 class Within(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,12 +181,29 @@ def is_nothing(reason: str) -> bool:
 def uses(fingerprints: Iterable[Fingerprint]) -> Uses:
     """Which conditions hold for training in any of these environments, from their ``run`` layers.
 
-    One holds where any fingerprint says so, and does not where all of them say that it does not.
+    One holds where any fingerprint says so, and does not where all of them say that it does not, or have nothing that
+    it needs.
     """
-    runs = [fingerprint.layers.get("run", {}) for fingerprint in fingerprints]
-    return {
-        name: holds([run.get(condition.fact) for run in runs]) for name, condition in sorted(table().conditions.items())
-    }
+    every = list(fingerprints)
+    return uses_of(lambda layer, name: [fingerprint.layers.get(layer, {}).get(name) for fingerprint in every])
+
+
+def uses_of(facts: Callable[[str, str], Sequence[Fact | None]]) -> Uses:
+    """``uses`` of environments whose facts are told by layer and name."""
+    found: Uses = {}
+    for name, condition in sorted(table().conditions.items()):
+        found[name] = holds(facts("run", condition.fact))
+        if found[name] is None and condition.needs:
+            needed = [fact for need in condition.needs for fact in facts(*need.split("/", 1))]
+            if needed and all(_is_none(fact) for fact in needed):
+                found[name] = False
+    return found
+
+
+def _is_none(fact: Fact | None) -> bool:
+    if isinstance(fact, Known):
+        return fact.value in ("none", ())
+    return fact is not None and is_nothing(fact.reason)
 
 
 def holds(facts: Sequence[Fact | None]) -> bool | None:

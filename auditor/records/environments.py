@@ -76,15 +76,15 @@ class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Digested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many steps the first audit digested, the second, and both: only those are compared."""
 
-    first: int
-    second: int
-    both: int
+    first: int = 0
+    second: int = 0
+    both: int = 0
 
 
 class Together(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the runs of two audits reached together.
 
-    Runs are numbered through: those of the first audit, then those of the second (``runs`` says which is which).
+    Runs are numbered through: those of the first audit, then those of the second (``runs`` has the audit of each).
     ``obstacles`` are the reasons for which the two cannot be compared at all. ``unsteady`` names the audits whose own
     runs differ, for which the machines cannot be blamed. ``divergence`` is the first between a run of one audit and a
     run of the other. ``explanation`` says what may explain it, or why nothing can be said of it.
@@ -92,30 +92,34 @@ class Together(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     level: LevelName | None
     levels: dict[LevelName, LevelVerdict]
-    runs: tuple[str, ...]
-    obstacles: tuple[str, ...]
-    unsteady: tuple[str, ...]
-    compared: Compared
-    digested: Digested
-    divergence: Divergence | None
-    metrics: dict[str, Metric]
-    gaps: tuple[str, ...]
-    notes: tuple[str, ...]
-    explanation: str
+    runs: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
+    unsteady: tuple[str, ...] = ()
+    compared: Compared = Compared()
+    digested: Digested = Digested()
+    divergence: Divergence | None = None
+    metrics: dict[str, Metric] = {}
+    gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    explanation: str = ""
 
 
 class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="pair"):
-    """Two environments: what they allow, and what was reached together where both are audits with their evidence."""
+    """Two environments: what they allow, and what was reached together where both are audits.
+
+    ``notes`` say what was not looked at.
+    """
 
     schema: str
     answer: str
     subjects: tuple[Subject, ...]
     prediction: Prediction
     together: Together | None
+    notes: tuple[str, ...] = ()
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One value of a fact: in how many environments it is, and in which groups (counted from 1)."""
+    """One value of a fact: in how many environments it is, and in which groups (from 1; the first 50 of them)."""
 
     value: str
     count: int
@@ -123,16 +127,21 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Separation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One fact in which groups differ, as ``Difference`` has it, with its values, the most frequent first."""
+    """One fact in which environments differ, as ``Difference`` has it, with its values, the most frequent first.
+
+    Of ``distinct`` values the 50 most frequent are listed.
+    """
 
     layer: str
     name: str
     values: tuple[Value, ...]
+    distinct: int
     risk: Risk
     reason: str
     sources: tuple[str, ...] = ()
     rule: str = ""
     level: LevelName = "bit-exact"
+    said: str = ""
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,8 +172,9 @@ class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
 
     ``levels`` are what all of them allow together. ``separating`` are the facts in which groups differ, ranked by what
     they put at risk, ``irrelevant`` those that differ and do not matter. ``odd`` holds the numbers of the groups of one
-    beside a large group. ``unknown`` are facts that matter and are not known of every environment. ``reached`` is
-    filled where all are audits with their evidence.
+    beside a large group. ``unknown`` are facts that matter and are not known of every environment. ``first`` names the
+    environment that came first; ``reached`` is what each other one reached together with it, where all are audits.
+    ``notes`` say what was not looked at.
     """
 
     schema: str
@@ -179,6 +189,7 @@ class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     unknown: tuple[Separation, ...]
     first: str
     reached: tuple[Reached, ...] | None
+    notes: tuple[str, ...] = ()
 
 
 EnvironmentComparison = Pair | Many

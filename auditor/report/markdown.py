@@ -23,12 +23,12 @@ def render(audit: Audit) -> str:
         "",
         _code(wording.command_line(audit.command)),
         "",
-        f"**{_escaped(wording.headline(audit))}** {_escaped(wording.runs_line(audit))}.",
+        f"**{escaped(wording.headline(audit))}** {escaped(wording.runs_line(audit))}.",
         "",
         "| level | verdict | reason |",
         "|---|---|---|",
         *(
-            f"| {name} | {_verdict(verdict)} | {_escaped(plain(verdict.reason))} |"
+            f"| {name} | {_verdict(verdict)} | {escaped(plain(verdict.reason))} |"
             for name, verdict in wording.levels(audit)
         ),
     ]
@@ -43,7 +43,7 @@ def render(audit: Audit) -> str:
     lines += ["", f"Compared: {wording.compared_sentence(audit.compared)}. {detection}"]
     environment = wording.environment_parts(audit.fingerprint)
     if environment:
-        lines += ["", f"Environment: {_escaped(', '.join(environment))}."]
+        lines += ["", f"Environment: {escaped(', '.join(environment))}."]
     lines += ["", f"Audit `{audit.id}`."]
     return "\n".join(lines) + "\n"
 
@@ -55,11 +55,11 @@ def _verdict(level: LevelVerdict) -> str:
 def _divergence(audit: Audit) -> list[str]:
     if audit.divergence is None:
         return []
-    lines = ["", f"### First divergence: {_escaped(wording.divergence_title(audit.divergence))}", ""]
+    lines = ["", f"### First divergence: {escaped(wording.divergence_title(audit.divergence))}", ""]
     links = wording.chain(audit.divergence, audit.compared)
     if links:
         lines += [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""]
-    return [*lines, _escaped("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))]
+    return [*lines, escaped("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))]
 
 
 def _metrics(audit: Audit) -> list[str]:
@@ -71,9 +71,9 @@ def _metrics(audit: Audit) -> list[str]:
     for metric in metrics[:SHOWN]:
         mark = _MARKS["inconclusive" if metric.problem else "reached" if wording.within(metric) else "not-reached"]
         lines.append(
-            f"| {_escaped(plain(metric.name))} | {_escaped(wording.metric_value(metric, 0))} "
-            f"| {_escaped(wording.other_values(metric))} | {wording.metric_difference(metric)} | {metric.tolerance:g} "
-            f"| {mark} {_escaped(plain(metric.problem))} |"
+            f"| {escaped(plain(metric.name))} | {escaped(wording.metric_value(metric, 0))} "
+            f"| {escaped(wording.other_values(metric))} | {wording.metric_difference(metric)} | {metric.tolerance:g} "
+            f"| {mark} {escaped(plain(metric.problem))} |"
         )
     if len(metrics) > SHOWN:
         lines += ["", f"and {len(metrics) - SHOWN} more in `audit.json`"]
@@ -83,13 +83,14 @@ def _metrics(audit: Audit) -> list[str]:
 def _section(title: str, lines: Sequence[str]) -> list[str]:
     if not lines:
         return []
-    items = [f"- {_escaped(line)}" for line in lines[:SHOWN]]
+    items = [f"- {escaped(line)}" for line in lines[:SHOWN]]
     if len(lines) > SHOWN:
         items.append(f"- and {len(lines) - SHOWN} more in `audit.json`")
     return ["", f"### {title}", "", *items]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """The text with every character that means something to Markdown escaped."""
     return _SPECIAL.sub(r"\\\1", text)
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of ``audit.json``: made from the record, shipped as ``schema/audit-1.json``."""
+"""The JSON Schemas of what programs may rely on: made from the records, shipped in ``schema/``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from typing import Any
 
 import msgspec
 
-from auditor.records.audit import SCHEMA, Audit
+from auditor.records import audit, environments
+from auditor.records.fingerprint import Fingerprint
 
 FILE = "schema/audit-1.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+# File: the type, the schema's name in its documents, and the records that bear it.
+DOCUMENTS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
+    FILE: (audit.Audit, audit.SCHEMA, ("Audit",)),
+    "schema/comparison-1.json": (environments.EnvironmentComparison, environments.SCHEMA, ("Pair", "Many")),
+    "schema/fingerprint-1.json": (Fingerprint, "auditor.fingerprint/1", ("Fingerprint",)),
+}
 
-def generate() -> str:
+
+def generate(file: str = FILE) -> str:
     """The schema as indented JSON text with sorted keys, ending with a line break."""
-    schema: dict[str, Any] = msgspec.json.schema(Audit)
+    kind, name, bearers = DOCUMENTS[file]
+    schema: dict[str, Any] = msgspec.json.schema(kind)
     schema["$schema"] = DIALECT
-    schema["title"] = SCHEMA
-    audit = schema["$defs"]["Audit"]
-    audit["properties"]["schema"] = {"const": SCHEMA}
+    schema["title"] = name
+    for bearer in bearers:
+        schema["$defs"][bearer]["properties"]["schema"] = {"const": name}
     return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def shipped() -> str:
+def shipped(file: str = FILE) -> str:
     """The schema file's text as the package ships it."""
-    return resources.files("auditor.report").joinpath(FILE).read_text(encoding="utf-8")
+    return resources.files("auditor.report").joinpath(file).read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -35,6 +35,13 @@ def render(audit: Audit, *, width: int = 80, colour: bool = False, ascii_only: b
 
     ``ascii_only`` spells every sign in ASCII; ``evidence`` is the directory's path, shown as the last line.
     """
+    return drawn(lambda columns: _parts(audit, evidence, columns), width=width, colour=colour, ascii_only=ascii_only)
+
+
+def drawn(
+    parts: Callable[[int], Iterable[RenderableType]], *, width: int = 80, colour: bool = False, ascii_only: bool = False
+) -> str:
+    """What ``parts`` gives for a number of columns, as text, ending with a line break."""
     console = Console(
         file=io.StringIO(),
         width=max(width, NARROWEST),
@@ -48,7 +55,7 @@ def render(audit: Audit, *, width: int = 80, colour: bool = False, ascii_only: b
         _environ={},
     )
     with console.capture() as captured:
-        for part in _parts(audit, evidence, console.width):
+        for part in parts(console.width):
             console.print(part)
     text = "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
     if not ascii_only:
@@ -67,12 +74,12 @@ def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
     if audit.divergence is not None:
         yield from _divergence(audit, audit.divergence)
     yield from _causes(audit)
-    yield from _metrics(audit, width)
-    yield from _section("Files that differ", wording.artefact_lines(audit), "red")
-    yield from _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
+    yield from metrics_part(wording.deciding_metrics(audit), len(audit.runs), width, "in audit.json")
+    yield from section("Files that differ", wording.artefact_lines(audit), "red")
+    yield from section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
     yield from _findings(audit)
-    yield from _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim", SHOWN_ASIDE)
-    yield from _section("Worth knowing", [plain(note) for note in audit.notes], "dim", SHOWN_ASIDE)
+    yield from section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim", SHOWN_ASIDE)
+    yield from section("Worth knowing", [plain(note) for note in audit.notes], "dim", SHOWN_ASIDE)
     yield Text()
     yield from _foot(audit, evidence, tables)
 
@@ -90,7 +97,7 @@ def _headline_style(audit: Audit) -> str:
 
 
 def _levels(audit: Audit, tables: bool) -> Iterable[RenderableType]:
-    table = _grid(expand=True)
+    table = grid(expand=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
@@ -100,9 +107,9 @@ def _levels(audit: Audit, tables: bool) -> Iterable[RenderableType]:
             table.add_row(Text(name, style="bold"), said, Text(plain(verdict.reason)))
         else:
             yield Text.assemble((f"{name} ", "bold"), said)
-            yield _indented(Text(plain(verdict.reason)))
+            yield indented(Text(plain(verdict.reason)))
     if tables:
-        yield _indented(table)
+        yield indented(table)
 
 
 def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType]:
@@ -116,10 +123,10 @@ def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType
         for link in links:
             line.append(" → " if line else "", style="dim")
             line.append(f"{link.name} {_LINK_MARKS[link.state]}", style=_LINK_COLOURS[link.state])
-        yield _indented(line)
+        yield indented(line)
     details = wording.divergence_details(divergence, len(audit.runs))
     if details:
-        yield _indented(Text("; ".join(details)))
+        yield indented(Text("; ".join(details)))
 
 
 def _causes(audit: Audit) -> Iterable[RenderableType]:
@@ -128,37 +135,37 @@ def _causes(audit: Audit) -> Iterable[RenderableType]:
         where = f" at {wording.place(cause.location)}" if cause.location is not None else ""
         remedy = f". {plain(cause.remedy)}" if cause.remedy else ""
         lines.append(f"{plain(cause.rule)}: {cause.confidence}{where}{remedy}")
-    yield from _section("Causes", lines, "red")
+    yield from section("Causes", lines, "red")
 
 
-def _metrics(audit: Audit, width: int) -> Iterable[RenderableType]:
-    metrics = wording.deciding_metrics(audit)
+def metrics_part(metrics: Sequence[Metric], runs: int, width: int, where: str) -> Iterable[RenderableType]:
+    """The metrics of some runs, those that decide most first; ``where`` says where the rest of them is."""
     if not metrics:
         return
     yield Text()
     yield Text("Metrics", style="bold")
-    heads = ("", "run 1", "run 2" if len(audit.runs) <= 2 else "others", "largest |Δ|", "tolerance")
+    heads = ("", "run 1", "run 2" if runs <= 2 else "others", "largest |Δ|", "tolerance")
     rows = [_metric_row(metric) for metric in metrics[:SHOWN_METRICS]]
     # A name or number broken in two is hard to read: where the table is too wide, each metric is a sentence.
     widths = [max(cell.cell_len for cell in column) for column in zip(*(map(Text, heads), *rows), strict=True)]
     if sum(widths) + 2 * len(widths) + 2 <= width:
-        table = _grid()
+        table = grid()
         table.add_column(no_wrap=True)
         for _ in heads[1:]:
             table.add_column(no_wrap=True, justify="right")
         table.add_row(*(Text(head, style="dim") for head in heads))
         for row in rows:
             table.add_row(*row)
-        yield _indented(table)
+        yield indented(table)
     else:
         for name, *cells in rows:
             line = [Text.assemble(f"{head} ", cell) for head, cell in zip(heads[1:], cells, strict=True)]
-            yield _indented(Text.assemble(name, ": ", Text(", ").join(line)))
+            yield indented(Text.assemble(name, ": ", Text(", ").join(line)))
     for metric in metrics[:SHOWN_METRICS]:
         if metric.problem:
-            yield _indented(Text(f"{plain(metric.name)}: {plain(metric.problem)}", style="yellow"))
+            yield indented(Text(f"{plain(metric.name)}: {plain(metric.problem)}", style="yellow"))
     if len(metrics) > SHOWN_METRICS:
-        yield _indented(Text(_more(metrics[SHOWN_METRICS:]), style="dim"))
+        yield indented(Text(_more(metrics[SHOWN_METRICS:], where), style="dim"))
 
 
 def _metric_row(metric: Metric) -> Sequence[Text]:
@@ -172,33 +179,35 @@ def _metric_row(metric: Metric) -> Sequence[Text]:
     )
 
 
-def _more(metrics: Sequence[Metric]) -> str:
+def _more(metrics: Sequence[Metric], where: str) -> str:
     agreed = sum(metric.identical for metric in metrics)
     identical = "identical" if agreed == len(metrics) else f"{agreed} of them identical"
-    return f"and {len(metrics)} more in audit.json, {identical}"
+    return f"and {len(metrics)} more {where}, {identical}"
 
 
 def _findings(audit: Audit) -> Iterable[RenderableType]:
-    yield from _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)], "")
+    yield from section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)], "")
 
 
-def _section(title: str, lines: Sequence[str], style: str, shown: int = SHOWN) -> Iterable[RenderableType]:
+def section(title: str, lines: Sequence[str], style: str, shown: int = SHOWN) -> Iterable[RenderableType]:
+    """A heading and its lines, of which the first few are shown; nothing where there are none."""
     if not lines:
         return
     yield Text()
     yield Text(title, style="bold")
     for line in lines[:shown]:
-        yield _item(Text(line, style=style))
+        yield item(Text(line, style=style))
     if len(lines) > shown:
-        yield _indented(Text(f"and {len(lines) - shown} more in audit.json", style="dim"))
+        yield indented(Text(f"and {len(lines) - shown} more in audit.json", style="dim"))
 
 
-def _item(text: Text) -> RenderableType:
+def item(text: Text) -> RenderableType:
+    """One line of a list, whose further lines are indented."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row(Text("·", style="dim"), text)
-    return _indented(table)
+    return indented(table)
 
 
 def _foot(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]:
@@ -212,7 +221,7 @@ def _foot(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]
         for name, line in lines:
             yield Text.assemble((f"{name}: ", "dim"), line)
         return
-    table = _grid()
+    table = grid()
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for name, line in lines:
@@ -220,9 +229,11 @@ def _foot(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]
     yield table
 
 
-def _grid(*, expand: bool = False) -> Table:
+def grid(*, expand: bool = False) -> Table:
+    """A table without lines."""
     return Table.grid(padding=(0, 2, 0, 0), expand=expand)
 
 
-def _indented(part: RenderableType) -> RenderableType:
+def indented(part: RenderableType) -> RenderableType:
+    """What stands under a heading."""
     return Padding(part, (0, 0, 0, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -240,13 +240,18 @@ def detection_sentence(audit: Audit) -> str:
 
 
 def deciding_metrics(audit: Audit) -> tuple[Metric, ...]:
+    """The metrics of an audit that decide, as ``ranked_metrics`` has them."""
+    return ranked_metrics(audit.metrics.values())
+
+
+def ranked_metrics(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     """The metrics that decide: what went wrong first, then declared ones, then those that vary, then by name."""
 
     def urgency(metric: Metric) -> tuple[int, bool, bool, str]:
         rank = 0 if metric.problem else 2 if within(metric) else 1
         return (rank, not metric.declared, metric.identical, metric.name)
 
-    return tuple(sorted((metric for metric in audit.metrics.values() if not metric.volatile), key=urgency))
+    return tuple(sorted((metric for metric in metrics if not metric.volatile), key=urgency))
 
 
 def within(metric: Metric) -> bool:

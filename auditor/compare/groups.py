@@ -1,0 +1,293 @@
+"""Many environments: groups that are identical in everything that is not irrelevant, and what separates them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from auditor.compare import environments, risks
+from auditor.compare.fleet import Fleet
+from auditor.records.environments import RISKS, Difference, Separation, Value
+from auditor.records.fingerprint import Fact, Fingerprint, Unknown
+
+_LISTED = 50  # values of a fact that are listed
+_LARGE = 3  # members of a group beside which a group of one is odd
+
+Name = tuple[str, str]
+
+
+class Cluster(NamedTuple):
+    """One group: its members by their place in the fleet, and how it differs from the first group, ranked."""
+
+    members: tuple[int, ...]
+    differences: tuple[Difference, ...]
+    unknown: tuple[Difference, ...]
+
+
+class Grouping(NamedTuple):
+    """The groups, the largest first (of equal ones that of the first member), and what separates them, ranked.
+
+    ``differences`` and ``missing`` are what all of them together differ in and lack, ``odd`` the numbers of the groups
+    of one beside a large group.
+    """
+
+    clusters: tuple[Cluster, ...]
+    separating: tuple[Separation, ...]
+    irrelevant: tuple[Separation, ...]
+    unknown: tuple[Separation, ...]
+    differences: tuple[Difference, ...]
+    missing: tuple[Difference, ...]
+    odd: tuple[int, ...]
+
+
+def group(fleet: Fleet) -> Grouping:
+    """Group the fingerprints of a fleet.
+
+    A fact is left out of account where no difference between any of the values that occur matters. Time and memory
+    are linear in the number of fingerprints and of distinct layers.
+    """
+    of_runs = all(fleet.layers[member["run"]] if "run" in member else False for member in fleet.members)
+    seen = _Seen(fleet, of_runs)
+    used = risks.uses_of(lambda layer, name: seen.facts((layer, name)))
+    relevant: set[Name] = set()
+    found: list[tuple[Name, Difference]] = []
+    for name in seen.names():
+        facts = seen.facts(name)
+        one = environments.difference(*name, facts, used)
+        if one is None:
+            continue
+        found.append((name, one))
+        if one.risk != "irrelevant" and len({risks.key(*name, fact) for fact in facts}) > 1:
+            relevant.add(name)
+    keys = seen.keys(relevant)
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        groups[key].append(index)
+    ordered = sorted(groups.values(), key=lambda members: (-len(members), members[0]))
+    of = [0] * len(fleet)
+    for number, members in enumerate(ordered, 1):
+        for member in members:
+            of[member] = number
+    first = fleet.fingerprint(ordered[0][0])
+    compare = _against(first, used, sorted(relevant))
+    clusters = [Cluster(tuple(members), *compare(fleet.fingerprint(members[0]))) for members in ordered]
+    spread = _Spread(fleet, seen, [name for name, _ in found], of)
+    ranked = sorted((spread.separation(name, one) for name, one in found), key=_rank)
+    large = len(ordered[0]) >= _LARGE
+    unknown = {name for name, one in found if any(value.startswith("not known: ") for value in one.values)}
+    every = sorted((one for _, one in found), key=environments.rank)
+    return Grouping(
+        clusters=tuple(clusters),
+        separating=tuple(one for one in ranked if (one.layer, one.name) in relevant),
+        irrelevant=tuple(one for one in ranked if one.risk == "irrelevant"),
+        unknown=tuple(one for one in ranked if one.risk != "irrelevant" and (one.layer, one.name) in unknown),
+        differences=tuple(one for one in every if (one.layer, one.name) in relevant),
+        missing=tuple(one for one in every if one.risk != "irrelevant" and (one.layer, one.name) in unknown),
+        odd=tuple(number for number, members in enumerate(ordered, 1) if large and len(members) == 1),
+    )
+
+
+class _Seen:
+    """Which values each fact has in a fleet, how often, and what stands for a fact that is missing."""
+
+    def __init__(self, fleet: Fleet, of_runs: bool) -> None:
+        self.fleet = fleet
+        self.of_runs = of_runs
+        self.layers: dict[str, Counter[int]] = defaultdict(Counter)
+        for member in fleet.members:
+            for layer, number in member.items():
+                self.layers[layer][number] += 1
+        self.values: dict[Name, set[int]] = defaultdict(set)
+        self.counts: Counter[tuple[str, int]] = Counter()
+        for layer, numbers in self.layers.items():
+            for number, count in numbers.items():
+                for fact in fleet.layers[number]:
+                    self.counts[layer, fact] += count
+        for layer, fact in self.counts:
+            self.values[layer, fleet.facts[fact].name].add(fact)
+        self._missing: dict[tuple[Name, int | None], str] = {}
+
+    def held(self, name: Name) -> int:
+        """How many members have the fact."""
+        return sum(self.counts[name[0], fact] for fact in self.values.get(name, ()))
+
+    def names(self) -> Sequence[Name]:
+        """Every fact whose value varies, or is not known of all."""
+        found = {
+            name
+            for name, values in self.values.items()
+            if len(values) > 1
+            or self.held(name) < len(self.fleet)
+            or any(type(self.fleet.facts[value].fact) is Unknown for value in values)
+        }
+        found.update(name for name in environments.expected() if name not in self.values)
+        return sorted(name for name in found if name[0] != "run" or self.of_runs)
+
+    def facts(self, name: Name) -> list[Fact | None]:
+        """The distinct values of a fact, and what it is for those that do not have it."""
+        found: list[Fact | None] = [self.fleet.facts[number].fact for number in sorted(self.values.get(name, ()))]
+        if self.held(name) < len(self.fleet):
+            missing = {self.missing(name, member) for member in self._without(name)}
+            found += [Unknown(environments.NOT_SEEN) if one == "unknown" else None for one in sorted(missing)]
+        return found
+
+    def _without(self, name: Name) -> list[dict[str, int]]:
+        """One member of each kind that lacks the fact: by its own layer, and by that of the witness."""
+        layer, _ = name
+        rule = risks.rule_of(*name)
+        witness = rule.witness.partition("/")[0] if rule is not None else ""
+        distinct: dict[tuple[int | None, int | None], dict[str, int]] = {}
+        for member in self.fleet.members:
+            distinct.setdefault((member.get(layer), member.get(witness)), member)
+        held = self.values.get(name, set())
+        return [
+            member
+            for member in distinct.values()
+            if layer not in member or not held.intersection(self.fleet.layers[member[layer]])
+        ]
+
+    def missing(self, name: Name, member: dict[str, int]) -> str:
+        """What it means that a member lacks a fact: ``none`` or ``unknown``."""
+        rule = risks.rule_of(*name)
+        if rule is None or not rule.absent:
+            return "unknown"
+        if not rule.witness:
+            return "none"
+        layer, _, witness = rule.witness.partition("/")
+        number = member.get(layer)
+        if (name, number) not in self._missing:
+            facts = self.fleet.layer(number) if number is not None else {}
+            self._missing[name, number] = "none" if environments.is_seen(facts.get(witness)) else "unknown"
+        return self._missing[name, number]
+
+    def keys(self, relevant: set[Name]) -> list[tuple[int, ...]]:
+        """For each member what it is grouped by: a number for each layer, made of what is relevant in it alone."""
+        rules = [risks.rule_of(*name) for name in relevant]
+        # Whether a fact's absence says anything depends on its witness, which therefore counts too.
+        witnesses = {tuple(rule.witness.split("/", 1)) for rule in rules if rule is not None and rule.witness}
+        numbers: dict[tuple[str, frozenset[object]], int] = {}
+        reduced: dict[tuple[str, int], int] = {}
+        for layer, layers in self.layers.items():
+            standing = self._standing(layer, relevant)
+            for number in layers:
+                key = frozenset(
+                    standing[fact] if fact in standing else self.fleet.facts[fact].name
+                    for fact in self.fleet.layers[number]
+                    if fact in standing or self._witness(layer, fact, witnesses)
+                )
+                reduced[layer, number] = numbers.setdefault((layer, key), len(numbers))
+        order = sorted(self.layers)
+        # A layer that lacks all that is relevant is like one that is not there.
+        nothing = {layer: numbers.get((layer, frozenset()), -1) for layer in order}
+        return [
+            tuple(reduced[layer, member[layer]] if layer in member else nothing[layer] for layer in order)
+            for member in self.fleet.members
+        ]
+
+    def _witness(self, layer: str, fact: int, witnesses: set[tuple[str, ...]]) -> bool:
+        noted = self.fleet.facts[fact]
+        return (layer, noted.name) in witnesses and environments.is_seen(noted.fact)
+
+    def _standing(self, layer: str, relevant: set[Name]) -> dict[int, int]:
+        """The number that stands for each relevant fact; none for one that is the same as its absence."""
+        standing: dict[int, int] = {}
+        firsts: dict[object, int] = {}
+        for name, values in self.values.items():
+            if name[0] != layer or name not in relevant:
+                continue
+            absent = risks.key(*name, None)
+            for value in values:
+                key = risks.key(*name, self.fleet.facts[value].fact)
+                if key != absent:
+                    standing[value] = firsts.setdefault((name, key), value)
+        return standing
+
+
+def _against(
+    first: Fingerprint, used: risks.Uses, names: Sequence[Name]
+) -> Callable[[Fingerprint], tuple[tuple[Difference, ...], tuple[Difference, ...]]]:
+    """What compares a group's fingerprint with the first group's; most pairs of values come more than once."""
+    ours = {name: environments.fact_of(first, *name) for name in names}
+    known: dict[tuple[Name, object], Difference | None] = {}
+
+    def compare(other: Fingerprint) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+        found: list[Difference] = []
+        unknown: list[Difference] = []
+        for name in names:
+            fact = environments.fact_of(other, *name)
+            key = risks.key(*name, fact)
+            if (name, key) not in known:
+                known[name, key] = environments.difference(*name, (ours[name], fact), used)
+            one = known[name, key]
+            if one is not None and one.risk != "irrelevant":
+                lacking = any(value.startswith("not known: ") for value in one.values)
+                (unknown if lacking else found).append(one)
+        return tuple(sorted(found, key=environments.rank)), tuple(sorted(unknown, key=environments.rank))
+
+    return compare
+
+
+class _Spread:
+    """In which groups each value is."""
+
+    def __init__(self, fleet: Fleet, seen: _Seen, names: Sequence[Name], of: Sequence[int]) -> None:
+        self.fleet, self.seen, self.of = fleet, seen, of
+        groups_of: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for member, number in zip(fleet.members, of, strict=True):
+            for layer, one in member.items():
+                groups_of[layer, one].add(number)
+        wanted = {(name[0], fact) for name in names for fact in seen.values.get(name, ())}
+        self.groups: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for (layer, one), numbers in groups_of.items():
+            for fact in fleet.layers[one]:
+                if (layer, fact) in wanted:
+                    self.groups[layer, fact] |= numbers
+
+    def separation(self, name: Name, one: Difference) -> Separation:
+        layer, _ = name
+        counts: Counter[str] = Counter()
+        groups: dict[str, set[int]] = defaultdict(set)
+        for fact in self.seen.values.get(name, ()):
+            text = risks.text(*name, self.fleet.facts[fact].fact)
+            counts[text] += self.seen.counts[layer, fact]
+            groups[text] |= self.groups[layer, fact]
+        if sum(counts.values()) < len(self.fleet):
+            self._count_missing(name, counts, groups)
+        values = [
+            Value(text, count, tuple(sorted(groups[text])[:_LISTED]))
+            for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+        return Separation(
+            layer=layer,
+            name=name[1],
+            values=tuple(values[:_LISTED]),
+            distinct=len(values),
+            risk=one.risk,
+            reason=one.reason,
+            sources=one.sources,
+            rule=one.rule,
+            level=one.level,
+            said=one.said,
+        )
+
+    def _count_missing(self, name: Name, counts: Counter[str], groups: dict[str, set[int]]) -> None:
+        layer, _ = name
+        held = self.seen.values.get(name, set())
+        has = {number for number in self.seen.layers.get(layer, ()) if held.intersection(self.fleet.layers[number])}
+        for member, number in zip(self.fleet.members, self.of, strict=True):
+            if member.get(layer) in has:
+                continue
+            none = self.seen.missing(name, member) == "none"
+            text = risks.text(*name, None if none else Unknown(environments.NOT_SEEN))
+            counts[text] += 1
+            groups[text].add(number)
+
+
+def _rank(separation: Separation) -> tuple[int, int, str, str]:
+    return (
+        RISKS.index(separation.risk),
+        risks.weight(separation.layer, separation.name),
+        separation.layer,
+        separation.name,
+    )
