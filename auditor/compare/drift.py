@@ -32,6 +32,7 @@ SOURCE = "lock"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _VARIABLE = "variable:"
 _ORIGIN = "origin:"
+_NOT_RECORDED = "where it came from is not recorded"
 
 
 class Held(NamedTuple):
@@ -69,13 +70,13 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
 def conclude(held: Held, target: Target, skipped: Sequence[str], unpinned: Sequence[Unpinned], strict: bool) -> Drift:
     """What it amounts to: drift where anything drifted, else undecided where anything locked could not be read.
 
-    With ``strict`` what the lock does not have and what is not pinned is drift as well.
+    Where nothing is locked there is nothing to conclude from. With ``strict`` what the lock does not have and what is not pinned is drift as well.
     """
     kinds = {one.kind for one in held.deviations}
     verdict: Literal["none", "drift", "cannot-be-told"] = "none"
     if "drift" in kinds or (strict and ("extra" in kinds or unpinned)):
         verdict = "drift"
-    elif "unknown" in kinds:
+    elif "unknown" in kinds or not any(layer.locked for layer in held.layers):
         verdict = "cannot-be-told"
     ruled_out = {level for one in held.deviations for level in one.rules_out}
     return Drift(
@@ -112,6 +113,8 @@ def _check(layer: str, name: str, wanted: Exactly | Within, found: Fingerprint, 
         # Where no torch is installed its facts are absent, and one of them says why.
         fact = found.layers.get(layer, {}).get("torch:version")
         fact = None if isinstance(fact, Known) else fact
+    if fact is None and name.startswith(_ORIGIN):
+        fact = Unknown(_NOT_RECORDED)
     if isinstance(fact, Known):
         if layer == "libraries" and ":" not in name and isinstance(wanted, Exactly):
             agreed = same_version(str(wanted.value), str(fact.value))
@@ -150,7 +153,7 @@ def _check_origin(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Devia
     if agreed:
         return None
     if fact is None:
-        fact = Unknown("where it came from is not recorded")
+        fact = Unknown(_NOT_RECORDED)
     elif isinstance(fact, Known) and pinned.kind != "vcs" and not digests and _is_file(told):
         fact = Unknown(f"{told}, of which no digest is recorded")
     return _deviation("libraries", name, Known(wanted, SOURCE), fact, used)

@@ -91,7 +91,8 @@ def write(packages: Sequence[Mapping[str, Any]], python: str) -> str:
         for key, value in package.items():
             table.add(key, _item(value))
         tables.append(table)
-    document.add("packages", tables)
+    # Without tables the key would not be there, which the format requires.
+    document.add("packages", tables if packages else tomlkit.array())
     return tomlkit.dumps(document)
 
 
@@ -156,7 +157,8 @@ def _compile(executable: str, where: Path, configured: indexes.Indexes, pins: Se
     # Of several indexes the best release counts, as to pip, not the first index that knows the name.
     command = [uv.find_uv_bin(), "pip", "compile", str(source), "--no-deps", "--format", "pylock.toml", "--no-header"]
     command += ["--python", executable, "--index-strategy", "unsafe-best-match", "--quiet"]
-    environment = dict(os.environ)
+    # Without its file beside the requirements uv would build what has no wheel, which executes what is in it.
+    environment = {name: value for name, value in os.environ.items() if name not in ("UV_NO_CONFIG", "UV_CONFIG_FILE")}
     if configured.trusted_hosts:
         environment.setdefault("UV_INSECURE_HOST", ",".join(configured.trusted_hosts))
     if configured.certificates is not None:

@@ -83,6 +83,8 @@ def headline(drift: Drift) -> str:
     unknown = [one for one in drift.deviations if one.kind == "unknown"]
     if drift.verdict == "none":
         return f"No drift: {who} is as the lock has it."
+    if drift.verdict == "cannot-be-told" and not unknown:
+        return f"It cannot be told whether {who} is as it should be: nothing that was held is locked."
     if drift.verdict == "cannot-be-told":
         return f"It cannot be told whether {who} is as the lock has it: {_facts(len(unknown))} not told."
     if not drifted:
@@ -213,7 +215,7 @@ def _who(target: Target) -> str:
         case "image":
             return f"the image {target.name}"
         case _:
-            return target.name
+            return "what standard input gives" if target.name == "-" else target.name
 
 
 def _facts(count: int) -> str:

@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 
-from auditor.records import audit, environments
+from auditor.records import audit, environments, lock
 from auditor.records.fingerprint import Fingerprint
 
 FILE = "schema/audit-1.json"
+DRIFT = "schema/drift-1.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 # File: the type, the schema's name in its documents, and the records that bear it.
 DOCUMENTS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     FILE: (audit.Audit, audit.SCHEMA, ("Audit",)),
+    DRIFT: (lock.Drift, lock.DRIFT_SCHEMA, ("Drift",)),
     "schema/comparison-1.json": (environments.EnvironmentComparison, environments.SCHEMA, ("Pair", "Many")),
     "schema/fingerprint-1.json": (Fingerprint, "auditor.fingerprint/1", ("Fingerprint",)),
 }
