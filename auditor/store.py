@@ -453,6 +453,14 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         faults=every(lines.Fault),
         end=last(lines.End),
         problem=problem,
+        builds={
+            path: build
+            for line in every(lines.Libraries)
+            for path, build in zip(line.mapped, line.builds, strict=False)  # older traces have no builds
+        },
+        data=every(lines.Data),
+        sources=every(lines.Sources),
+        numerics=last(lines.Numerics),
     )
 
 

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from auditor.fingerprint import container, cpu, cuda, description, gpu, interpreter, libc, libraries, packages
+from auditor.fingerprint import (
+    container,
+    cpu,
+    cuda,
+    data,
+    description,
+    dispatch,
+    gpu,
+    interpreter,
+    libc,
+    libraries,
+    objects,
+    origins,
+    packages,
+    repository,
+    run,
+)
+from auditor.fingerprint.findings import findings
 from auditor.fingerprint.inside import Inside, parse_traces
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
+from auditor.records.run import ImageFacts
 from auditor.records.trace import ProcessTrace
 
 SCHEMA = "auditor.fingerprint/1"
@@ -30,21 +49,36 @@ class Host(msgspec.Struct, frozen=True):
     kernel: container.Kernel | Unknown
 
 
+class Files(msgspec.Struct, frozen=True):
+    """What this machine's files tell of a run: digests of the mapped objects by path, revisions of editable
+    distributions by directory, and the facts of the project (see ``run.NAMES``)."""
+
+    digests: Mapping[str, str] | Unknown
+    revisions: Mapping[str, str]
+    project: Mapping[str, Fact]
+
+
 def from_traces(
-    processes: Sequence[ProcessTrace], where: Where = "container", stored: Fingerprint | None = None
+    processes: Sequence[ProcessTrace],
+    where: Where = "container",
+    stored: Fingerprint | None = None,
+    project: Path | None = None,
+    image: ImageFacts | None = None,
 ) -> Fingerprint:
     """The environment of a run, from what the probe left inside its training process.
 
     ``where`` says what this machine may add. ``here``: the run was on this machine, in no container of its own, so
-    processor, kernel, driver, release and limits are this process's too. ``container``: on this machine but contained,
-    so only processor, kernel and driver are. ``elsewhere`` (a verdict recomputed from evidence): nothing is, and the
-    facts of the machine are those in ``stored``, the fingerprint that the audit wrote, or Unknown without one.
+    processor, kernel, driver, release, limits and files are this process's too. ``container``: on this machine but
+    contained, so only processor, kernel and driver are, and of the files the project's. ``elsewhere`` (a verdict
+    recomputed from evidence): nothing is, and the facts of the machine are those in ``stored``, the fingerprint that
+    the audit wrote, or Unknown without one. ``project`` is the audited project's directory, ``image`` the run's.
     """
     inside = parse_traces(processes)
-    if where != "elsewhere":
-        return _fingerprint(inside, read_host(own_view=where == "here"))
-    recomputed = _fingerprint(inside, _NOWHERE)
-    return recomputed if stored is None else _with_machine(recomputed, stored)
+    if where == "elsewhere":
+        recomputed = _fingerprint(inside, _NOWHERE, _NO_FILES, processes, image)
+        return recomputed if stored is None else _with_machine(recomputed, stored)
+    files = read_files(inside, processes, where, project)
+    return _fingerprint(inside, read_host(own_view=where == "here"), files, processes, image)
 
 
 def describe(python: str | None) -> Fingerprint:
@@ -54,7 +88,25 @@ def describe(python: str | None) -> Fingerprint:
     standard library alone: torch is found, not imported. Raises UsageError ``interpreter-not-found``,
     ``interpreter-too-old`` or ``interpreter-failed``.
     """
-    return _fingerprint(description.inside(python), read_host(own_view=True))
+    inside = description.inside(python)
+    nothing = Unknown(description.NOT_RUNNING)
+    files = Files(digests=nothing, revisions=origins.read_revisions(inside), project=dict.fromkeys(run.NAMES, nothing))
+    return _fingerprint(inside, read_host(own_view=True), files, None, None)
+
+
+def describe_image(name: str, python: str | None) -> Fingerprint:
+    """The environment of an interpreter in an image of the Docker engine, as a container of it would be here.
+
+    ``python`` is a path in the image or a name on its PATH. The machine is this one, and so are its processor, driver
+    and kernel. Raises UsageError as ``describe`` does, and ``docker-engine-unreachable`` or ``image-not-found``.
+    """
+    from auditor.fingerprint import image  # the engine's package takes long to import
+
+    described = image.describe(name, python)
+    nothing = Unknown(description.NOT_RUNNING)
+    host = msgspec.structs.replace(read_host(own_view=False), cores=cpu.read_cores(), system=described.system)
+    files = Files(digests=nothing, revisions={}, project=dict.fromkeys(run.NAMES, nothing))
+    return _fingerprint(described.inside, host, files, None, described.facts)
 
 
 def read_host(own_view: bool) -> Host:
@@ -69,18 +121,62 @@ def read_host(own_view: bool) -> Host:
     )
 
 
+def read_files(
+    inside: Inside, processes: Sequence[ProcessTrace], where: Literal["here", "container"], project: Path | None
+) -> Files:
+    """What this machine's files tell of a run that just ended: in a container it had only the project's from here."""
+    seen = (Path("/"),) if where == "here" else (project,) if project is not None else ()
+    if project is None:
+        facts: Mapping[str, Fact] = dict.fromkeys(run.NAMES, Unknown("it is not known where the project is"))
+    else:
+        state = repository.read(project)
+        contents = data.read(data.parse_reading(processes), project, where)
+        facts = {"git:commit": state.commit, "git:dirty": state.dirty, **contents}
+    return Files(
+        digests=objects.read_digests(inside.builds, seen),
+        revisions=origins.read_revisions(inside, seen),
+        project=facts,
+    )
+
+
 _ELSEWHERE = Unknown("not read on the machine of the audit")
 _NOWHERE = Host(processor=_ELSEWHERE, cores=_ELSEWHERE, driver=_ELSEWHERE, system=_ELSEWHERE, kernel=_ELSEWHERE)
+_NO_FILES = Files(digests=_ELSEWHERE, revisions={}, project=dict.fromkeys(run.NAMES, _ELSEWHERE))
 
 
-def _fingerprint(inside: Inside, host: Host) -> Fingerprint:
+def _fingerprint(
+    inside: Inside,
+    host: Host,
+    files: Files,
+    processes: Sequence[ProcessTrace] | None,
+    image: ImageFacts | None,
+) -> Fingerprint:
+    """All layers; ``processes`` is None for an interpreter that was described without running anything in it."""
+    if processes is None:
+        uses: dict[str, Fact] = dict.fromkeys(("code", *(f"uses:{name}" for name in run.USES)), Unknown(inside.absent))
+    else:
+        uses = run.facts(processes)
+    no_image = "the run used no image" if inside.process else inside.absent
     layers: dict[str, dict[str, Fact]] = {
         "interpreter": interpreter.facts(inside),
-        "libraries": {**packages.facts(inside), **libraries.facts(inside)},
+        "libraries": {
+            **packages.facts(inside),
+            **origins.facts(inside, files.revisions),
+            **libraries.facts(inside),
+            **objects.facts(inside, files.digests),
+        },
         "cuda": cuda.facts(inside, host.driver),
-        "hardware": {**cpu.facts(inside, host.processor, host.cores), **gpu.facts(inside, host.driver)},
-        "os": {**libc.facts(inside), **container.facts(host.system, host.kernel)},
-        "run": {},
+        "hardware": {
+            **cpu.facts(inside, host.processor, host.cores),
+            **dispatch.facts(inside),
+            **gpu.facts(inside, host.driver),
+        },
+        "os": {
+            **libc.facts(inside),
+            **container.facts(host.system, host.kernel),
+            **container.of_image(image, no_image),
+        },
+        "run": {**files.project, **uses},
     }
     return Fingerprint(
         schema=SCHEMA, layers={layer: {name: layers[layer][name] for name in sorted(layers[layer])} for layer in LAYERS}
@@ -93,7 +189,7 @@ def _with_machine(recomputed: Fingerprint, stored: Fingerprint) -> Fingerprint:
         schema=recomputed.schema,
         layers={
             layer: {
-                name: stored.layers.get(layer, {}).get(name, fact) if fact == _ELSEWHERE else fact
+                name: _completed(name, fact, stored.layers.get(layer, {}).get(name, fact))
                 for name, fact in facts.items()
             }
             for layer, facts in recomputed.layers.items()
@@ -101,4 +197,32 @@ def _with_machine(recomputed: Fingerprint, stored: Fingerprint) -> Fingerprint:
     )
 
 
-__all__ = ["SCHEMA", "Fact", "Fingerprint", "Host", "Known", "Unknown", "Where", "describe", "from_traces", "read_host"]
+def _completed(name: str, fact: Fact, stored: Fact) -> Fact:
+    """The stored fact where the recomputed one lacks what the machine alone could tell, and is a part of it."""
+    if fact == _ELSEWHERE:
+        return stored
+    if isinstance(fact, Known) and isinstance(stored, Known) and fact.source == stored.source:
+        if name.startswith("object:") and isinstance(fact.value, tuple) and isinstance(stored.value, tuple):
+            added = set(stored.value) - set(fact.value)
+            if set(fact.value) <= set(stored.value) and all(not part.startswith(objects.BUILD) for part in added):
+                return stored
+        if name.startswith("origin:") and fact.value == "editable" and str(stored.value).startswith("editable "):
+            return stored
+    return fact
+
+
+__all__ = [
+    "SCHEMA",
+    "Fact",
+    "Fingerprint",
+    "Host",
+    "Known",
+    "Unknown",
+    "Where",
+    "describe",
+    "describe_image",
+    "findings",
+    "from_traces",
+    "read_files",
+    "read_host",
+]

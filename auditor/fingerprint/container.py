@@ -11,6 +11,7 @@ import msgspec
 
 from auditor.fingerprint.fact import fact
 from auditor.records.fingerprint import Fact, Known, Unknown
+from auditor.records.run import ImageFacts
 
 UNLIMITED = 1 << 60
 _RUNTIMES = ("apptainer", "docker", "lxc", "lxc-libvirt", "oci", "podman", "rkt", "systemd-nspawn", "wsl")
@@ -56,6 +57,16 @@ def facts(system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]
         found["kernel"] = fact(kernel.release, "uname", "uname does not say")
         found["machine"] = fact(kernel.machine, "uname", "uname does not say")
     return found
+
+
+def of_image(image: ImageFacts | None, absent: str) -> dict[str, Fact]:
+    """``image:id`` and ``image:digests`` (in registries) of the image that the run was started from."""
+    if image is None:
+        return {"image:digests": Unknown(absent), "image:id": Unknown(absent)}
+    return {
+        "image:digests": fact(image.digests or None, "Docker engine", "no registry is known to have the image"),
+        "image:id": fact(image.id, "Docker engine", "the engine names none"),
+    }
 
 
 def parse_os_release(text: str) -> str:

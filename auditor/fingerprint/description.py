@@ -15,13 +15,13 @@ from auditor.errors import UsageError
 from auditor.fingerprint import variables
 from auditor.fingerprint.inside import Inside
 from auditor.fingerprint.interpreter import FLAGS
-from auditor.records.trace import Environment, Torch
+from auditor.records.trace import Build, Environment, Origin, Torch
 
 OLDEST = (3, 8)
 TIMEOUT = 60.0
 NOT_RUNNING = "not seen without running a program: an audit reports it"
 
-_SCRIPT = Path(__file__).with_name("description_script.py")
+_PACKAGE = Path(__file__).parents[1]
 _MARKER = "auditor-describes:"
 _ASSIGNMENT = re.compile(
     r"^(\w+)\s*(?::[^=\n]*)?=\s*(?:'([^'\n]*)'|\"([^\"\n]*)\"|(None|True|False))\s*$", re.MULTILINE
@@ -37,13 +37,19 @@ class Raw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variables: dict[str, str]
     flags: dict[str, int]
     distributions: dict[str, str]
+    origins: dict[str, Origin]
     libc: str
+    builds: dict[str, Build]
     torch: str | None
 
 
 def inside(python: str | None) -> Inside:
     """The interpreter from inside; raises UsageError (see ``find`` and ``run``)."""
-    raw = run(find(python))
+    return parse_raw(run(find(python)))
+
+
+def parse_raw(raw: Raw) -> Inside:
+    """What the script found, as what was seen from inside an interpreter without a training process in it."""
     return Inside(
         environment=Environment(
             executable=raw.executable,
@@ -55,6 +61,7 @@ def inside(python: str | None) -> Inside:
             distributions=raw.distributions,
             libc=raw.libc,
             ns=0,
+            origins=raw.origins,
         ),
         torch=parse_torch_version(raw.torch) if raw.torch is not None else None,
         gpus=None,
@@ -62,6 +69,7 @@ def inside(python: str | None) -> Inside:
         hash_seed=None,
         process=False,
         absent=NOT_RUNNING,
+        builds=raw.builds,
     )
 
 
@@ -92,27 +100,50 @@ def run(executable: str, timeout: float = TIMEOUT) -> Raw:
 
     Raises UsageError ``interpreter-too-old`` below Python 3.8 and ``interpreter-failed`` where no description came.
     """
-    # No -I and no -E: what is described is the interpreter as the user's programs find it, user site and all.
-    command = [executable, str(_SCRIPT), _MARKER, ",".join(sorted(variables.NAMES)), ",".join(FLAGS)]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command(executable), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise _failed(executable, f"did not answer within {timeout:g} seconds") from error
     except OSError as error:
         raise _failed(executable, f"cannot be started: {error.strerror}") from error
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    described = [line for line in lines if line.startswith(_MARKER)]
-    if done.returncode == 0 and described:
-        try:
-            raw = msgspec.json.decode(described[-1][len(_MARKER) :], type=Raw)
-        except msgspec.DecodeError as error:
-            raise _failed(executable, f"described itself in another form ({error})") from error
-        _check_age(executable, _numbers(raw.python))
+    raw = parse_output(executable, done.stdout) if done.returncode == 0 else None
+    if raw is not None:
         return raw
     _check_age(executable, _asked(executable, timeout))
-    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    why = f"ended with exit code {done.returncode}" if done.returncode else "printed no description of itself"
-    raise _failed(executable, f"{why}: {words[-1][:200]}" if words else why)
+    raise silent(executable, done.returncode, done.stderr)
+
+
+def command(executable: str, package: Path = _PACKAGE) -> list[str]:
+    """The command that describes an interpreter which finds this package's directory at ``package``."""
+    # No -I and no -E: what is described is the interpreter as the user's programs find it, user site and all.
+    script = str(package / "fingerprint" / "description_script.py")
+    return [executable, script, _MARKER, str(package / "probe"), ",".join(sorted(variables.NAMES)), ",".join(FLAGS)]
+
+
+def parse_output(executable: str, output: bytes) -> Raw | None:
+    """What the script printed, whatever else is around it; None where it printed nothing.
+
+    Raises UsageError ``interpreter-too-old`` and ``interpreter-failed``.
+    """
+    lines = output.decode("utf-8", "replace").splitlines()
+    described = [line for line in lines if line.startswith(_MARKER)]
+    if not described:
+        return None
+    try:
+        raw = msgspec.json.decode(described[-1][len(_MARKER) :], type=Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _failed(executable, f"described itself in another form ({error})") from error
+    _check_age(executable, _numbers(raw.python))
+    return raw
+
+
+def silent(executable: str, returncode: int, errors: bytes) -> UsageError:
+    """The error for an interpreter that ended without a description of itself."""
+    words = errors.decode("utf-8", "replace").strip().splitlines()
+    why = f"ended with exit code {returncode}" if returncode else "printed no description of itself"
+    return _failed(executable, f"{why}: {words[-1][:200]}" if words else why)
 
 
 def parse_compiler(version: str) -> str:

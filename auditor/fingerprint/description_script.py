@@ -7,40 +7,41 @@ import sys
 
 # This file's own directory comes first on the path; it is no part of what is described.
 _HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _HERE]
+_OWN = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != _HERE]
+# Two modules that the probe brings into a process, and that read the same here; the second argument says where.
+sys.path[:] = [sys.argv[2], *_OWN]
+
+from _auditor_probe import distributions, objects  # type: ignore[import-not-found]  # noqa: E402  found by that path
+
+sys.path[:] = _OWN
 
 import importlib.util  # noqa: E402  only now is the path the user's own
 import json  # noqa: E402
+import math  # noqa: E402, F401  brings in the mathematical library
 
 
 def describe(names: list[str], flags: list[str]) -> dict[str, object]:
     """The raw facts: ``names`` are the environment variables that may be read, ``flags`` those of ``sys.flags``."""
+    versions, origins = distributions.installed()
     return {
         "executable": sys.executable or "",
         "python": sys.version.replace("\n", " "),
         "implementation": sys.implementation.name,
         "variables": {name: os.environ[name] for name in names if name in os.environ},
         "flags": {name: int(getattr(sys.flags, name)) for name in flags if hasattr(sys.flags, name)},
-        "distributions": distributions(),
+        "distributions": versions,
+        "origins": origins,
         "libc": libc(),
+        "builds": builds(),
         "torch": torch_version_file(),
     }
 
 
-def distributions() -> dict[str, str]:
-    """Installed distributions (name: version), from the names of their metadata folders; the first found counts."""
-    found = {}  # type: dict[str, str]
-    for entry in sys.path:
-        try:
-            names = sorted(os.listdir(entry or os.curdir))
-        except OSError:
-            continue
-        for name in names:
-            stem, _, suffix = name.rpartition(".")
-            if suffix in ("dist-info", "egg-info") and "-" in stem:
-                parts = stem.split("-")
-                found.setdefault(parts[0].lower().replace("_", "-"), parts[1])
-    return found
+def builds() -> dict[str, list[object]]:
+    """The C libraries mapped into this interpreter: build id, size and time of modification by path."""
+    names = ("libc.", "libc-", "libm.", "libm-", "ld-musl")
+    paths = [path for path in objects.mapped()[0] if os.path.basename(path).startswith(names)]
+    return dict(zip(map(objects.shown, paths), objects.builds(paths)))  # noqa: B905  lengths agree; strict= is 3.10
 
 
 def libc() -> str:
@@ -67,7 +68,7 @@ def torch_version_file() -> str | None:
 
 
 def _main() -> None:
-    marker, names, flags = sys.argv[1:]
+    marker, _, names, flags = sys.argv[1:]
     found = describe(names.split(","), flags.split(","))
     # Whatever else the interpreter prints when it starts, this line is known by its marker.
     sys.stdout.write("\n" + marker + json.dumps(found, sort_keys=True) + "\n")

@@ -11,6 +11,11 @@ from auditor.fingerprint.inside import Inside
 from auditor.records.fingerprint import Fact, Known, Unknown
 
 BUILD = ("debug", "git", "mkl", "mkldnn", "openmp")
+# The lines of torch.__config__.show() that name the libraries inside a wheel, whose files tell no version.
+VERSIONS = {
+    "mkl-version": re.compile(r"^  - Intel\(R\) (?:oneAPI )?Math Kernel Library Version ([\d.]+)", re.MULTILINE),
+    "mkldnn-version": re.compile(r"^  - Intel\(R\) MKL-DNN v([\d.]+)", re.MULTILINE),
+}
 SWITCHES = (
     "cudnn_allow_tf32",
     "cudnn_benchmark",
@@ -54,10 +59,19 @@ def facts(inside: Inside) -> dict[str, Fact]:
         found["torch:version"] = fact(torch.version, source, inside.absent)
         for name in BUILD:
             found[f"torch:{name}"] = fact(torch.facts.get(name), source, inside.absent)
+        text = torch.facts.get("config")
+        for name, version in parse_config(text if isinstance(text, str) else "").items():
+            found[f"torch:{name}"] = Known(version, "torch.__config__.show")
         for name in SWITCHES:
             found[f"switch:{name}"] = fact(torch.switches.get(name), source, inside.absent)
     found.update(loaded(inside, KINDS))
     return found
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """The versions of MKL and oneDNN in the text of ``torch.__config__.show``, of those that torch was built with."""
+    found = {name: pattern.search(text) for name, pattern in VERSIONS.items()}
+    return {name: match[1] for name, match in found.items() if match is not None}
 
 
 def loaded(inside: Inside, kinds: dict[str, re.Pattern[str]]) -> dict[str, Fact]:
@@ -73,10 +87,10 @@ def loaded(inside: Inside, kinds: dict[str, re.Pattern[str]]) -> dict[str, Fact]
 def parse_mapped(
     paths: Iterable[str], kinds: dict[str, re.Pattern[str]], executable: str = ""
 ) -> dict[str, tuple[str, ...]]:
-    """The mapped libraries of each kind, shortened (see ``shortened``) and sorted."""
+    """The mapped libraries of each kind, shortened (see ``shortened``) and sorted: one entry for each file."""
     every = sorted(set(paths))
     return {
-        kind: tuple(sorted({shortened(path, executable) for path in every if pattern.match(path.rpartition("/")[2])}))
+        kind: tuple(sorted(shortened(path, executable) for path in every if pattern.match(path.rpartition("/")[2])))
         for kind, pattern in kinds.items()
     }
 

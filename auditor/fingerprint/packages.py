@@ -26,7 +26,12 @@ def normalised(name: str) -> str:
 
 def version_of(inside: Inside, pattern: str) -> str | None:
     """The version of the first distribution whose normalised name matches the pattern fully, or None."""
+    return next(iter(versions_of(inside, pattern)), None)
+
+
+def versions_of(inside: Inside, pattern: str) -> tuple[str, ...]:
+    """The versions of the distributions whose normalised names match the pattern fully, in the order of the names."""
     if inside.environment is None:
-        return None
+        return ()
     versions = {normalised(name): version for name, version in inside.environment.distributions.items()}
-    return next((versions[name] for name in sorted(versions) if re.fullmatch(pattern, name)), None)
+    return tuple(versions[name] for name in sorted(versions) if re.fullmatch(pattern, name))

@@ -60,8 +60,25 @@ class Role(Line, frozen=True, forbid_unknown_fields=True, tag="role"):
     process: str | None = None
 
 
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a distribution was installed from, without anything secret.
+
+    ``kind``: editable, directory, archive, or a version control system (``git``). ``url`` is the path of a directory,
+    else an address cut to its host and the end of its path. ``revision`` is a commit, ``digest`` the archive's
+    (``sha256:...``); empty where they are not told.
+    """
+
+    kind: str
+    url: str
+    revision: str
+    digest: str
+
+
 class Environment(Line, frozen=True, forbid_unknown_fields=True, tag="environment"):
-    """Facts about the interpreter, seen from inside: allow-listed variables and installed distributions."""
+    """Facts about the interpreter, seen from inside: allow-listed variables and installed distributions.
+
+    ``origins`` holds the distributions whose origin is told, ``locale`` the C library's when the line was sent.
+    """
 
     executable: str
     python: str
@@ -72,6 +89,8 @@ class Environment(Line, frozen=True, forbid_unknown_fields=True, tag="environmen
     distributions: dict[str, str]
     libc: str
     ns: int
+    origins: dict[str, Origin] = {}
+    locale: str = ""
 
 
 class Torch(Line, frozen=True, forbid_unknown_fields=True, tag="torch"):
@@ -279,10 +298,79 @@ class Worker(Line, frozen=True, forbid_unknown_fields=True, tag="worker"):
     held: dict[str, str]
 
 
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """A shared object's GNU build id (hexadecimal; empty where it has none), size and time of modification (ns).
+
+    All are empty or 0 where the file could not be read.
+    """
+
+    id: str
+    size: int
+    modified: int
+
+
 class Libraries(Line, frozen=True, forbid_unknown_fields=True, tag="libraries"):
-    """Shared objects mapped into the process at its end, by real path."""
+    """Shared objects mapped into the process at its end, by real path; ``builds`` says of each which build it is."""
 
     mapped: list[str]
+    builds: list[Build] = []
+
+
+class DataFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """A file that was opened for reading: its name, its size and time of modification (ns) before that.
+
+    ``name`` is relative to the project inside it, else absolute.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
+class Data(Line, frozen=True, forbid_unknown_fields=True, tag="data"):
+    """The regular files that the process opened for reading and the run had not written, outside packages and system.
+
+    Of more than are told (``more``), ``files`` holds those whose names' 64-bit BLAKE2b digests are lowest: the same
+    ones in whatever order they are read.
+    """
+
+    files: list[DataFile]
+    more: bool
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """One of the project's own source files: its name relative to the project, and the digest of its bytes."""
+
+    name: str
+    digest: str
+
+
+class Sources(Line, frozen=True, forbid_unknown_fields=True, tag="sources"):
+    """The project's own source files that the process imported; ``left_out`` counts those that could not be read."""
+
+    files: list[Source]
+    left_out: int
+
+
+class OpenBlas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One OpenBLAS in the process: its file's name, the core that it chose kernels for, and its threads."""
+
+    file: str
+    core: str | None
+    threads: int | None
+
+
+class Numerics(Line, frozen=True, forbid_unknown_fields=True, tag="numerics"):
+    """What the numerical libraries said of themselves at the end of the process; None where one could not be asked.
+
+    ``numpy``: the CPU features that it uses beyond its baseline. ``mkl``: the branch of ``mkl_cbwr_get_auto_branch``.
+    ``onednn``: the instruction set of ``dnnl_get_effective_cpu_isa``.
+    """
+
+    numpy: list[str] | None
+    openblas: list[OpenBlas]
+    mkl: int | None
+    onednn: int | None
 
 
 class Perturbed(Line, frozen=True, forbid_unknown_fields=True, tag="perturbed"):
@@ -336,6 +424,9 @@ TraceLine = (
     | Streams
     | Worker
     | Libraries
+    | Data
+    | Sources
+    | Numerics
     | Perturbed
     | Fault
     | End
@@ -374,3 +465,7 @@ class ProcessTrace(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
     end: End | None
     problem: str | None = None
+    builds: dict[str, Build] = {}
+    data: tuple[Data, ...] = ()
+    sources: tuple[Sources, ...] = ()
+    numerics: Numerics | None = None

@@ -12,6 +12,7 @@ from auditor.report.wording import plain
 
 WIDTH = 100
 _NARROWEST = 40
+_OBJECT = "object:"
 
 
 def render_json(fingerprint: Fingerprint) -> str:
@@ -26,6 +27,11 @@ def render(fingerprint: Fingerprint, *, width: int = WIDTH) -> str:
     for layer in LAYERS:
         facts = fingerprint.layers.get(layer, {})
         known = {name: fact for name, fact in facts.items() if isinstance(fact, Known)}
+        objects = [name for name in known if name.startswith(_OBJECT)]
+        if objects:
+            # A process has a hundred of them: their builds and digests are for comparing.
+            known = {name: fact for name, fact in known.items() if not name.startswith(_OBJECT)}
+            known["objects"] = Known(f"{len(objects)} shared objects, each in the JSON form", "")
         lines += ["", layer] if lines else [layer]
         longest = min(max((len(name) for name in known), default=0), columns // 2)
         for name, fact in known.items():

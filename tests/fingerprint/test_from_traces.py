@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -193,13 +193,14 @@ def test_it_is_read_back_strictly() -> None:
     assert msgspec.json.decode(msgspec.json.encode(found), type=Fingerprint) == found
 
 
-def test_what_the_probe_allows_by_name_is_shown() -> None:
-    spec = importlib.util.spec_from_file_location("probe_facts", PROBE / "_auditor_probe" / "facts.py")
-    assert spec is not None and spec.loader is not None
-    facts = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(facts)
-    # A rank's own number is its role, not its environment.
-    assert facts._EXACT - {"RANK", "LOCAL_RANK"} <= variables.NAMES
+def test_what_enters_the_evidence_is_what_may_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROBE))
+    facts = importlib.import_module("_auditor_probe.facts")
+    for name in ("CUDA_API_KEY", "MKL_TOKEN", "TORCH_SECRET", "NCCL_PASSWORD", "OPENBLAS_X", "PYTHONSTARTUP", "HOME"):
+        monkeypatch.setenv(name, SECRET)
+    for name in variables.NAMES:
+        monkeypatch.setenv(name, "1")
+    assert set(facts.variables()) == variables.NAMES
 
 
 PROGRAM = """
@@ -270,7 +271,20 @@ def test_of_a_real_run(tmp_path: Path) -> None:
 class StandIn:
     """Stands in for pynvml, since no machine with a GPU was to be had: it says what the tests make it say."""
 
+    NVML_CLOCK_SM, NVML_CLOCK_MEM = 1, 2
+    NVML_NVLINK_MAX_LINKS = 18
+    NVML_NVLINK_DEVICE_TYPE_SWITCH = 2
+
     class NVMLError(Exception):
+        pass
+
+    class NVMLError_NotSupported(NVMLError):
+        pass
+
+    class NVMLError_InvalidArgument(NVMLError):
+        pass
+
+    class NVMLError_NoPermission(NVMLError):
         pass
 
     class NVMLError_LibraryNotFound(NVMLError):
@@ -314,18 +328,104 @@ class StandIn:
 
         return Memory
 
+    def nvmlDeviceGetEccMode(self, handle: int) -> list[int]:
+        return [1, 0]
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
+        raise self.NVMLError_NotSupported
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
+        return 700_000 if handle else 312_500
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: int, kind: int) -> int:
+        return {1: 1980, 2: 2619}[kind]
+
+    def nvmlDeviceGetPciInfo(self, handle: int) -> object:
+        class Info:
+            busId = b"00000000:%02X:00.0" % (10 + handle)
+
+        return Info
+
+    def nvmlDeviceGetTopologyCommonAncestor(self, one: int, other: int) -> int:
+        return 50
+
+    def nvmlDeviceGetNvLinkState(self, handle: int, link: int) -> int:
+        if link >= 4:
+            raise self.NVMLError_InvalidArgument
+        return int(link != 3)
+
+    def nvmlDeviceGetNvLinkRemoteDeviceType(self, handle: int, link: int) -> int:
+        return 0
+
+    def nvmlDeviceGetNvLinkRemotePciInfo(self, handle: int, link: int) -> object:
+        return self.nvmlDeviceGetPciInfo(1 - handle)
+
+
+class Guarded(StandIn):
+    """A driver that tells users without rights little."""
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> object:
+        raise self.NVMLError_NoPermission("insufficient permissions")
+
+    def nvmlDeviceGetNvLinkState(self, handle: int, link: int) -> int:
+        raise self.NVMLError_NotSupported
+
+    def nvmlDeviceGetTopologyCommonAncestor(self, one: int, other: int) -> int:
+        raise self.NVMLError_NoPermission("insufficient permissions")
+
 
 def test_devices_as_the_driver_tells() -> None:
     nvml = StandIn()
     driver = gpu.read_driver(nvml)
     assert isinstance(driver, gpu.Driver)
     assert driver.version == "1.2.3"
-    assert driver.devices == (
-        gpu.Device(name="device 0", capability="sm_120", memory=1000),
-        gpu.Device(name="device 1", capability="sm_121", memory=1001),
-    )
+    assert [(device.name, device.capability) for device in driver.devices] == [
+        ("device 0", "sm_120"),
+        ("device 1", "sm_121"),
+    ]
     assert gpu.of_driver(driver)["gpu:memory"] == Known(("1000", "1001"), "NVML")
+    assert gpu.states(driver) == {
+        "gpu:clock-limit": Known(("1980 MHz, memory 2619 MHz",) * 2, "NVML"),
+        "gpu:ecc": Known(("enabled", "enabled"), "NVML"),
+        "gpu:mig": Known(("not supported", "not supported"), "NVML"),
+        "gpu:power-limit": Known(("312.5 W", "700 W"), "NVML"),
+        "gpu:links": Known("nvlink x3 per pair", "NVML"),
+    }
     assert nvml.open == 0
+
+
+def test_what_a_driver_refuses_is_unknown_and_the_rest_is_told() -> None:
+    driver = gpu.read_driver(Guarded())
+    refused = Unknown("NVML refused: insufficient permissions")
+    assert gpu.of_driver(driver)["gpu"] == Known(("device 0", "device 1"), "NVML")
+    assert gpu.of_driver(driver)["gpu:memory"] == refused
+    assert gpu.states(driver)["gpu:links"] == refused
+    assert gpu.states(driver)["gpu:ecc"] == Known(("enabled", "enabled"), "NVML")
+
+
+@pytest.mark.parametrize(
+    ("remotes", "level", "expected"),
+    [
+        ((("b",) * 18, ("a",) * 18), 50, "nvlink x18 per pair"),
+        ((("switch",) * 18, ("switch",) * 18), 50, "nvlink x18 per pair"),
+        ((("switch",) * 18, ("switch",) * 12), 50, "nvlink x12 per pair"),
+        (((), ()), 10, "pix"),
+        (((), ()), 30, "phb"),
+        (((), ()), 50, "sys"),
+        (((), ()), 77, "level 77"),
+    ],
+)
+def test_how_devices_are_connected(remotes: tuple[tuple[str, ...], ...], level: int, expected: str) -> None:
+    devices = [gpu.Ends(address, ends) for address, ends in zip("ab", remotes, strict=True)]
+    assert gpu.parse_links(devices, {(0, 1): level}) == expected
+
+
+def test_how_many_devices_are_connected() -> None:
+    pair, alone = ("b",) * 4, gpu.Ends("c", ())
+    devices = [gpu.Ends("a", pair), gpu.Ends("b", ("a",) * 4), alone]
+    assert gpu.parse_links(devices, {(0, 1): 10, (0, 2): 50, (1, 2): 50}) == "nvlink x4 per pair, sys"
+    assert gpu.parse_links([alone], {}) == "none"
+    assert gpu.parse_links([], {}) == "none"
 
 
 @pytest.mark.parametrize(

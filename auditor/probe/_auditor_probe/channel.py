@@ -143,10 +143,22 @@ class Places:
         """A frame as the wire's place: file relative to the project where it lies inside it."""
         path = frame.f_code.co_filename
         if not path.startswith("<"):
-            path = os.path.normpath(os.path.join(self._cwd, path))
+            path = self.absolute(path)
             if self._project and path.startswith(self._project):
                 path = path[len(self._project) :]
         return {"file": path, "line": frame.f_lineno or 0}
+
+    def absolute(self, path):
+        """A path that the program was started with, wherever it is by now."""
+        return os.path.normpath(os.path.join(self._cwd, path))
+
+    def in_project(self, path):
+        """The name of one of the project's own source files, relative to it; None for any other file."""
+        if not path.startswith("/") or "/." in path:
+            path = self.absolute(path)
+        if self._project is None or not path.startswith(self._project) or self.kind(path) != "user":
+            return None
+        return path[len(self._project) :]
 
     def find(self, frame):
         """(the nearest user frame's place or None, the nearest frame's place outside the probe or None)."""

@@ -1,75 +1,20 @@
-"""Facts about the interpreter as seen from inside it: names, versions, allow-listed variables, mapped libraries."""
+"""Facts about the interpreter as seen from inside it: names, versions, allow-listed variables."""
 
 import os
 import sys
 import time
 
-PROTOCOL = 1
-_listdir = os.listdir  # before anything is watched
+from . import distributions
 
-_EXACT = frozenset(
-    [
-        "PYTHONHASHSEED",
-        "PYTHONOPTIMIZE",
-        "PYTHONMALLOC",
-        "OMP_NUM_THREADS",
-        "OMP_DYNAMIC",
-        "OMP_SCHEDULE",
-        "OMP_PROC_BIND",
-        "OMP_PLACES",
-        "OMP_WAIT_POLICY",
-        "GLIBC_TUNABLES",
-        "LD_PRELOAD",
-        "LD_LIBRARY_PATH",
-        "MALLOC_ARENA_MAX",
-        "ATEN_CPU_CAPABILITY",
-        "TZ",
-        "LANG",
-        "LC_ALL",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "XLA_FLAGS",
-        "JAX_PLATFORMS",
-        "JAX_ENABLE_X64",
-        "TF_DETERMINISTIC_OPS",
-        "TF_CUDNN_DETERMINISTIC",
-        "TOKENIZERS_PARALLELISM",
-        "NPY_DISABLE_CPU_FEATURES",
-        "RANK",
-        "LOCAL_RANK",
-        "WORLD_SIZE",
-    ]
-)
-_PREFIXES = [
-    "MKL_",
-    "OPENBLAS_",
-    "BLIS_",
-    "GOTO_",
-    "DNNL_",
-    "ONEDNN_",
-    "CUBLAS_",
-    "CUDNN_",
-    "CUDA_",
-    "NCCL_",
-    "NVIDIA_TF32",
-    "TORCH_",
-    "PYTORCH_",
-    "KMP_",
-    "GOMP_",
-    "TF32",
-]
-# Names of the allowed families that may nevertheless carry something private.
-_NEVER = ("KEY", "TOKEN", "SECRET", "PASS", "PWD", "CRED", "AUTH")
+PROTOCOL = 1
+_LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
 
 
 def variables():
-    """The allow-listed, determinism-related environment variables; never anything else."""
-    found = {}
-    for name in sorted(os.environ):
-        allowed = name in _EXACT or name.startswith(tuple(_PREFIXES))
-        if allowed and not any(word in name.upper() for word in _NEVER):
-            found[name] = os.environ[name][:1000]
-    return found
+    """The environment variables that ``variables.txt`` names; never anything else."""
+    with open(_LIST, encoding="ascii") as file:
+        names = {word for line in file for word in line.partition("#")[0].split()}
+    return {name: os.environ[name][:1000] for name in sorted(names.intersection(os.environ))}
 
 
 def arguments():
@@ -139,6 +84,7 @@ def environment():
     """The fields of the environment line, less its time."""
     import platform
 
+    versions, origins = distributions.installed()
     flags = {
         name: int(getattr(sys.flags, name)) for name in ("optimize", "hash_randomization", "dev_mode", "utf8_mode")
     }
@@ -149,8 +95,10 @@ def environment():
         "compiler": platform.python_compiler(),
         "variables": variables(),
         "flags": flags,
-        "distributions": distributions(),
+        "distributions": versions,
+        "origins": origins,
         "libc": _libc(),
+        "locale": _locale(),
     }
 
 
@@ -161,34 +109,11 @@ def _libc():
         return ""
 
 
-def distributions():
-    """Installed distributions (name: version), read from the names of their metadata folders: quick, and enough."""
-    found = {}
-    for entry in sys.path:
-        try:
-            names = _listdir(entry or os.curdir)
-        except OSError:
-            continue
-        for name in names:
-            stem, _, suffix = name.rpartition(".")
-            if suffix in ("dist-info", "egg-info") and "-" in stem:
-                parts = stem.split("-")
-                found.setdefault(parts[0].lower().replace("_", "-"), parts[1])
-    return dict(sorted(found.items()))
-
-
-def mapped_libraries():
-    """Real paths of the shared objects mapped into this process, sorted; empty where the system does not say."""
+def _locale():
+    """The C library's locale as the program set it, by category; asking changes nothing."""
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.readlines()
-    except OSError:
-        return []
-    found = set()
-    for line in lines:
-        slash = line.find("/")
-        if slash >= 0:
-            path = line[slash:].rstrip("\n")
-            if ".so" in os.path.basename(path):
-                found.add(path)
-    return sorted(path.encode("utf-8", "backslashreplace").decode("ascii", "backslashreplace") for path in found)
+        import _locale as native
+
+        return native.setlocale(native.LC_ALL, None)
+    except (ImportError, AttributeError, ValueError):
+        return ""

@@ -1,4 +1,4 @@
-"""Watches audit events for what leaves the evidence incomplete: stale reads, children that are not seen."""
+"""Watches audit events: the files that are read, stale ones among them, and children that are not seen."""
 
 import os
 import stat
@@ -6,6 +6,10 @@ import sys
 
 _stat = os.stat
 MAXIMUM_RECORDS = 100
+MAXIMUM_DECIDED = 1 << 15
+_WRITTEN = os.O_ACCMODE | os.O_TRUNC
+_KIND = stat.S_IFMT(0o177777)
+_REGULAR = stat.S_IFREG
 # Reads of these say nothing about an earlier run: the system's own, and caches that hold derived data.
 _UNREMARKABLE = ("/proc/", "/sys/", "/dev/", "/etc/", "/run/", "/usr/", "/lib", "/var/lib/", "/opt/")
 
@@ -18,11 +22,14 @@ class Gaps:
     library opens by itself is not seen, but for SQLite.
     """
 
-    def __init__(self, session, audit_started, run_started):
+    def __init__(self, session, audit_started, run_started, reads):
         self._session = session
         self._from = audit_started
         self._until = run_started
+        self._reads = reads
         self._seen = set()
+        # Paths, as they were given, that were opened before: a program may open one file a hundred thousand times.
+        self._decided = set()
         caches = [os.environ.get("XDG_CACHE_HOME"), os.environ.get("HF_HOME"), os.environ.get("MPLCONFIGDIR")]
         home = os.path.expanduser("~")
         caches += [os.path.join(home, ".cache"), os.path.join(home, ".config")]
@@ -32,34 +39,68 @@ class Gaps:
     def watch(self):
         """Begins to watch; an audit hook is no patch, so this can begin with the handshake."""
 
+        handlers = {
+            "open": self._opened,
+            "sqlite3.connect": self._connected,
+            "os.rename": self._moved,
+            "os.remove": self._moved,
+            "os.chdir": self._moved,
+            "subprocess.Popen": lambda args: self._started(args[0], args[1], args[3]),
+            "os.posix_spawn": lambda args: self._started(args[0], args[1], args[2]),
+            "os.exec": self._replaced,
+        }
+
         def hook(event, args):
-            # Called for every audit event of the process: the common ones must cost one comparison.
-            if event == "open":
-                self._opened(args[0], args[2])
-            elif event == "sqlite3.connect":
-                self._opened(args[0], os.O_RDWR)
-            elif event == "subprocess.Popen":
-                self._started(args[0], args[1], args[3])
-            elif event == "os.posix_spawn":
-                self._started(args[0], args[1], args[2])
-            elif event == "os.exec":
-                self._started(args[0], args[1], args[2])
-                self._session.guard("exec", self._session.end, "os.exec")
+            # Called for every audit event of the process: the common ones must cost one look.
+            handler = handlers.get(event)
+            if handler is not None:
+                handler(args)
 
         sys.addaudithook(hook)
 
-    def _opened(self, path, flags):
+    def _opened(self, args):
+        if len(args) != 3:
+            return  # a program's own event of that name
+        path, _, flags = args
+        named = type(path) is str
+        if named:
+            # A path that was decided once is not asked about again; compiled code is opened for every import.
+            if path in self._decided or path.endswith(".pyc"):
+                return
+        elif isinstance(path, int) or path is None:
+            return
+        if type(flags) is not int:
+            flags = 0
+        # What is opened to be written, or is emptied first, is not read.
+        if flags & _WRITTEN and (flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC):
+            return
         try:
-            if isinstance(path, int) or path is None:
-                return
-            # What is opened to be written, or is emptied first, is not read.
-            if isinstance(flags, int) and (flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC):
-                return
             status = _stat(path)
-            if self._from <= status.st_mtime_ns < self._until and stat.S_ISREG(status.st_mode):
-                self._session.guard("stale read", self._tell, os.path.realpath(os.fsdecode(path)))
         except (OSError, ValueError, TypeError):
             return  # no such file: nothing to read
+        if status.st_mode & _KIND == _REGULAR:
+            modified = status.st_mtime_ns
+            if self._from <= modified < self._until:
+                self._session.guard("stale read", self._tell, path)
+            if not flags & os.O_APPEND:
+                try:
+                    self._reads.note(path, status)
+                except Exception as error:
+                    self._session.failed("reads", error)
+        if named and len(self._decided) < MAXIMUM_DECIDED:
+            self._decided.add(path)
+
+    def _connected(self, args):
+        self._opened((args[0], None, os.O_RDWR))
+
+    def _moved(self, args):
+        # Another file may be what a path leads to from here on.
+        self._decided.clear()
+        self._reads.moved()
+
+    def _replaced(self, args):
+        self._started(args[0], args[1], args[2])
+        self._session.guard("exec", self._session.end, "os.exec")
 
     def _started(self, executable, arguments, environment):
         self._session.guard("child", self._look_at_child, executable, arguments, environment)
@@ -79,7 +120,8 @@ class Gaps:
             place, _caller = self._session.places.find(sys._getframe(1))
             self._session.send("unwatched", {"child": label, "place": place, "step": self._session.step})
 
-    def _tell(self, name):
+    def _tell(self, path):
+        name = os.path.realpath(os.fsdecode(path))
         if name.startswith(self._unremarkable) or name.endswith(".pyc"):
             return
         if name in self._seen or len(self._seen) >= MAXIMUM_RECORDS:

@@ -5,9 +5,10 @@ import os
 import sys
 import time
 
-from . import facts
+from . import facts, objects, sources
 from .channel import Channel, Places
 from .gaps import Gaps
+from .reads import Reads
 
 _perf = time.perf_counter_ns
 _spent = time.thread_time_ns
@@ -44,9 +45,14 @@ class Session:
             self.streams = None
             self.entropy = None
             self.torch_watch = None
+            self.reads = None
             self._planned = _read_plan(config.get("plan"), self.label)
             if config.get("audit_started_ns"):
-                Gaps(self, config["audit_started_ns"], config.get("run_started_ns") or 0).watch()
+                began = config.get("run_started_ns") or 0
+                self.reads = Reads(config["project"], began)
+                Gaps(self, config["audit_started_ns"], began, self.reads).watch()
+        elif self.reads is not None:
+            self.reads.forget()
 
     # -- guard ------------------------------------------------------------------------------------------------
 
@@ -68,10 +74,14 @@ class Session:
         try:
             return function(*args)
         except Exception as error:
-            if _from_signal(error):
-                raise
-            self.fault(where, error)
+            self.failed(where, error)
             return default
+
+    def failed(self, where, error):
+        """Records the exception that is being handled as the probe's own failure; the program's own goes on."""
+        if _from_signal(error):
+            raise error
+        self.fault(where, error)
 
     def fault(self, where, error):
         """Records a failure of the probe itself."""
@@ -137,8 +147,7 @@ class Session:
             self.guard("end of torch", self.torch_watch.end)
         self.guard("role", self.tell_role)
         self.guard("streams", self._streams)
-        if self.kind == "exec":  # a forked child has its parent's
-            self.guard("libraries", lambda: self.send("libraries", {"mapped": facts.mapped_libraries()}))
+        self.guard("libraries", self._files)
         self.send(
             "end",
             {
@@ -167,6 +176,28 @@ class Session:
             return
         states = self.streams.states()
         self.send("streams", {"states": states, "drawn": self.streams.drawn(states)})
+
+    def _files(self):
+        """Sends what was read, mapped and imported."""
+        if self.kind != "exec":  # a forked child has its parent's libraries and modules
+            if self.reads is not None:
+                self.send("data", self.reads.told())
+            return
+        libraries, others = objects.mapped()
+        if self.reads is not None:
+            for path in others:  # what a library mapped without the interpreter's doing
+                try:
+                    self.reads.note(path, os.stat(path))
+                except OSError:
+                    continue
+            self.send("data", self.reads.told())
+        builds = objects.builds(libraries)
+        self.send("libraries", {"mapped": [objects.shown(path) for path in libraries], "builds": builds})
+        self.send("sources", sources.imported(self.places))
+        if self.streams is not None:
+            from . import numerics
+
+            self.send("numerics", numerics.described(libraries))
 
     def stop(self, why):
         """Ends the whole process on purpose, as if the program had ended well."""

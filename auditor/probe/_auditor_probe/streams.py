@@ -26,6 +26,7 @@ class Streams:
         self._python_seen = None
         self._records = 0
         self._generators = []
+        self._cuda_drawn = False
         self._unseeded = 0
         self._made = 0
 
@@ -46,6 +47,8 @@ class Streams:
             if cuda is not None and cuda.is_initialized():
                 # The state of a CUDA generator (seed and offset) lives on the host: reading it waits for nothing.
                 states = [bytes(g.get_state().numpy()) for g in cuda.default_generators]
+                # A state is a seed and an offset (eight bytes each): every draw moves the offset, seeding sets it to 0.
+                self._cuda_drawn = any(any(state[-8:]) for state in states)
                 found["torch-cuda"] = digest.of_bytes(b"".join(states)).hex()
         return found
 
@@ -132,6 +135,8 @@ class Streams:
         for stream, state in states.items():
             if stream == "numpy-generator" or stream in self._always_drawn:
                 result[stream] = True
+            elif stream == "torch-cuda":
+                result[stream] = self._cuda_drawn
             else:
                 result[stream] = self._baseline.get(stream) != state if stream in self._baseline else False
         return result

@@ -15,6 +15,11 @@ def facts_of(torch, at):
         "openmp": bool(backends.openmp.is_available()),
         "cpu_capability": backends.cpu.get_cpu_capability() if hasattr(backends, "cpu") else None,
         "cudnn": backends.cudnn.version() if backends.cudnn.is_available() else None,
+        "nccl": _nccl(torch),
+        "cuda_initialized": bool(cuda.is_initialized()),
+        "parallel": _text(torch, "parallel_info"),
+        # The last lines list the compiler's flags and every setting of the build, which the revision stands for.
+        "config": _text(torch, "show").partition("  - Build settings")[0],
     }
     switches = {
         "threads": torch.get_num_threads(),
@@ -46,6 +51,19 @@ def facts_of(torch, at):
                 )
             )
     return found
+
+
+def _nccl(torch):
+    """The version of the NCCL library in use, or None where torch was built without."""
+    if not torch.version.cuda or not torch.distributed.is_available() or not torch.distributed.is_nccl_available():
+        return None
+    version = torch.cuda.nccl.version()
+    return ".".join(map(str, version)) if isinstance(version, tuple) else str(version)
+
+
+def _text(torch, name):
+    function = getattr(torch.__config__, name, None)
+    return function()[:4000] if function is not None else ""
 
 
 def _plain(read):
