@@ -106,7 +106,7 @@ class _Seen:
                     self.counts[layer, fact] += count
         for layer, fact in self.counts:
             self.values[layer, fleet.facts[fact].name].add(fact)
-        self._missing: dict[tuple[Name, int | None], str] = {}
+        self._witnessed: dict[tuple[str, int | None], bool] = {}
 
     def held(self, name: Name) -> int:
         """How many members have the fact."""
@@ -152,56 +152,63 @@ class _Seen:
         rule = risks.rule_of(*name)
         if rule is None or not rule.absent:
             return "unknown"
-        if not rule.witness:
-            return "none"
-        layer, _, witness = rule.witness.partition("/")
+        return "none" if not rule.witness or self.witnessed(rule.witness, member) else "unknown"
+
+    def witnessed(self, witness: str, member: dict[str, int]) -> bool:
+        """Whether a member has a witness (``layer/name``)."""
+        layer, _, name = witness.partition("/")
         number = member.get(layer)
-        if (name, number) not in self._missing:
+        if (witness, number) not in self._witnessed:
             facts = self.fleet.layer(number) if number is not None else {}
-            self._missing[name, number] = "none" if environments.is_seen(facts.get(witness)) else "unknown"
-        return self._missing[name, number]
+            self._witnessed[witness, number] = environments.is_seen(facts.get(name))
+        return self._witnessed[witness, number]
 
     def keys(self, relevant: set[Name]) -> list[tuple[int, ...]]:
         """For each member what it is grouped by: a number for each layer, made of what is relevant in it alone."""
-        rules = [risks.rule_of(*name) for name in relevant]
-        # Whether a fact's absence says anything depends on its witness, which therefore counts too.
-        witnesses = {tuple(rule.witness.split("/", 1)) for rule in rules if rule is not None and rule.witness}
-        numbers: dict[tuple[str, frozenset[object]], int] = {}
-        reduced: dict[tuple[str, int], int] = {}
-        for layer, layers in self.layers.items():
-            standing = self._standing(layer, relevant)
-            for number in layers:
-                key = frozenset(
-                    standing[fact] if fact in standing else self.fleet.facts[fact].name
-                    for fact in self.fleet.layers[number]
-                    if fact in standing or self._witness(layer, fact, witnesses)
-                )
-                reduced[layer, number] = numbers.setdefault((layer, key), len(numbers))
-        order = sorted(self.layers)
-        # A layer that lacks all that is relevant is like one that is not there.
-        nothing = {layer: numbers.get((layer, frozenset()), -1) for layer in order}
-        return [
-            tuple(reduced[layer, member[layer]] if layer in member else nothing[layer] for layer in order)
-            for member in self.fleet.members
-        ]
+        layers = [_Reduced(self, layer, relevant) for layer in sorted({layer for layer, _ in relevant})]
+        return [tuple(layer.number(member) for layer in layers) for member in self.fleet.members]
 
-    def _witness(self, layer: str, fact: int, witnesses: set[tuple[str, ...]]) -> bool:
-        noted = self.fleet.facts[fact]
-        return (layer, noted.name) in witnesses and environments.is_seen(noted.fact)
 
-    def _standing(self, layer: str, relevant: set[Name]) -> dict[int, int]:
-        """The number that stands for each relevant fact; none for one that is the same as its absence."""
-        standing: dict[int, int] = {}
+class _Reduced:
+    """One layer of all members with its relevant facts only; equal ones have one number.
+
+    What is not known has no mark of its own: it is like a fact whose absence says nothing.
+    """
+
+    def __init__(self, seen: _Seen, layer: str, relevant: set[Name]) -> None:
+        self.seen, self.layer = seen, layer
+        self.witnesses: list[str] = []
+        self.marks: dict[int, int] = {}
+        self.absent: dict[str, tuple[int, str]] = {}
         firsts: dict[object, int] = {}
-        for name, values in self.values.items():
-            if name[0] != layer or name not in relevant:
-                continue
-            absent = risks.key(*name, None)
-            for value in values:
-                key = risks.key(*name, self.fleet.facts[value].fact)
-                if key != absent:
-                    standing[value] = firsts.setdefault((name, key), value)
-        return standing
+        for name in sorted(one for one in relevant if one[0] == layer):
+            for value in seen.values.get(name, ()):
+                key = risks.key(*name, seen.fleet.facts[value].fact)
+                if key[0] != "unknown":
+                    self.marks[value] = firsts.setdefault((name, key), len(firsts))
+            rule = risks.rule_of(*name)
+            if rule is not None and rule.absent:
+                none = firsts.setdefault((name, ("none", None)), len(firsts))
+                self.absent[name[1]] = (none, rule.witness)
+        self.witnesses = sorted({witness for _, witness in self.absent.values() if witness})
+        self.numbers: dict[frozenset[int], int] = {}
+        self.known: dict[tuple[int | None, tuple[bool, ...]], int] = {}
+
+    def number(self, member: dict[str, int]) -> int:
+        """What stands for the layer of a member."""
+        here = member.get(self.layer)
+        witnessed = tuple(self.seen.witnessed(witness, member) for witness in self.witnesses)
+        if (here, witnessed) not in self.known:
+            self.known[here, witnessed] = self.numbers.setdefault(self._marks(here, witnessed), len(self.numbers))
+        return self.known[here, witnessed]
+
+    def _marks(self, here: int | None, witnessed: tuple[bool, ...]) -> frozenset[int]:
+        fleet = self.seen.fleet
+        facts = fleet.layers[here] if here is not None else ()
+        names = {fleet.facts[fact].name for fact in facts}
+        seen = {"", *(witness for witness, one in zip(self.witnesses, witnessed, strict=True) if one)}
+        missing = (none for name, (none, witness) in self.absent.items() if witness in seen and name not in names)
+        return frozenset((*(self.marks[fact] for fact in facts if fact in self.marks), *missing))
 
 
 def _against(

@@ -237,7 +237,9 @@ class Reader:
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             self._other(name, data, error)
             return
-        check_schema(outer.schema, FINGERPRINT)
+        if outer.schema != FINGERPRINT:
+            self._other(name, data)
+            return
         if len(data) > _LARGEST_FINGERPRINT:
             raise _Bad(f"it is larger than {_LARGEST_FINGERPRINT >> 20} MiB")
         raws = [bytes(raw) for raw in outer.layers.values()]
@@ -278,7 +280,7 @@ class Reader:
     def _of_fingerprint(self, fingerprint: Fingerprint) -> dict[str, int]:
         return {layer: self.fleet.intern(facts) for layer, facts in fingerprint.layers.items()}
 
-    def _other(self, name: str, data: bytes, error: Exception) -> None:
+    def _other(self, name: str, data: bytes, error: Exception | None = None) -> None:
         """A document that is no fingerprint of this version: an audit, or one that cannot be read."""
         try:
             schema = msgspec.json.decode(data, type=_Head).schema
