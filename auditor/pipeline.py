@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
 
@@ -14,16 +14,25 @@ from auditor import compare, experiment, fingerprint, verdict
 from auditor.compare.names import path_matches
 from auditor.config import Request
 from auditor.diagnose.findings import findings
-from auditor.errors import AuditorError, EvidenceError, Inconclusive, ProgramFailed
-from auditor.records.audit import SCHEMA, Audit
+from auditor.errors import AuditorError, EvidenceError, ExitCode, Inconclusive, ProgramFailed, UsageError
+from auditor.fingerprint import description, variables
+from auditor.records.audit import SCHEMA, Audit, Finding
 from auditor.records.comparison import Comparison
 from auditor.records.config import Settings
+from auditor.records.environments import SCHEMA as COMPARISON
+from auditor.records.environments import EnvironmentComparison, Group, Many, Pair, Prediction, Reached, Together
+from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint
+from auditor.records.lock import LOCKED_LAYERS, Drift, Target
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
-from auditor.records.trace import ProcessTrace
 from auditor.report.wording import ending, plain
 from auditor.store import HOME, Store, open_regular
+
+if TYPE_CHECKING:
+    from auditor.compare.inputs import Reader
+    from auditor.compare.together import Side
+    from auditor.lock import Written
 
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
@@ -134,6 +143,203 @@ def differences(directory: Path, recomputed: Audit) -> tuple[str, ...]:
     )
 
 
+def lock(target: str | None, python: str | None, directory: Path, stdin: Callable[[], BinaryIO]) -> Written:
+    """Lock an interpreter of this machine (see ``fingerprint.describe``) into ``directory``, for the project here.
+
+    With a ``target``, the fingerprint of an audit of that interpreter, what only a run tells is locked too. Raises
+    UsageError ``not-a-lock`` where a file there is none of ours, ``other-environment`` where the target is of another
+    interpreter, and what describing and looking up raise.
+    """
+    from auditor import lock as locking
+    from auditor.compare.inputs import Reader
+
+    executable = description.find(python)
+    here = fingerprint.describe(executable)
+    described = here if target is None else locking.check_same(Reader(stdin).read_one(target), here)
+    return locking.write(described, executable, directory, Path.cwd(), _why_locked, variables.OF_A_PROCESS)
+
+
+def verify(
+    target: str | None,
+    lock_directory: Path,
+    stdin: Callable[[], BinaryIO],
+    *,
+    python: str | None = None,
+    image: str | None = None,
+    layers: Sequence[str] = (),
+    strict: bool = False,
+) -> Drift:
+    """Hold an environment against the lock in ``lock_directory``, and the project here against being pinned.
+
+    ``target`` is a fingerprint or an audit (``-`` for what ``stdin`` gives); None is an interpreter of this machine, or
+    of an image. ``layers`` are those to hold, by default all. Raises UsageError and EvidenceError where the lock or the
+    target cannot be used.
+    """
+    from auditor import lock as locking
+    from auditor.compare import drift
+    from auditor.compare.inputs import Reader
+
+    if target is not None and (python is not None or image is not None):
+        raise UsageError("bad-usage", "a TARGET is no interpreter and no image", "leave --python and --image out")
+    unknown = [layer for layer in layers if layer not in LOCKED_LAYERS]
+    if unknown:
+        raise UsageError(
+            "bad-usage", f"--layer {unknown[0]!r}: a lock has no such layer", f"it has {', '.join(LOCKED_LAYERS)}"
+        )
+    locked = locking.read(lock_directory)
+    if target is not None:
+        found, subject = Reader(stdin).read_one(target), Target("fingerprint", target)
+    elif image is not None:
+        found, subject = fingerprint.describe_image(image, python), Target("image", image)
+    else:
+        found, subject = fingerprint.describe(python), Target("interpreter", python or "")
+    skipped = tuple(layer for layer in LOCKED_LAYERS if layers and layer not in layers)
+    held = drift.hold(locked, found, skipped, variables.OF_A_PROCESS)
+    unpinned = locking.read_unpinned(Path.cwd(), locking.installed_in(found))
+    return drift.conclude(held, subject, skipped, unpinned, strict)
+
+
+def exit_code_of_drift(drift: Drift) -> int:
+    """The exit code that verifying ends with."""
+    codes = {"none": ExitCode.OK, "drift": ExitCode.NOT_REACHED, "cannot-be-told": ExitCode.INCONCLUSIVE}
+    return int(codes[drift.verdict])
+
+
+def _why_locked(layer: str, name: str) -> str | None:
+    """The reason for which a fact decides a level; None where a difference in it is irrelevant."""
+    from auditor.compare import risks
+
+    rule = risks.rule_of(layer, name)
+    return rule.reason if rule is not None and rule.risk != "irrelevant" else None
+
+
+def compare_environments(
+    arguments: Sequence[str], stdin: Callable[[], BinaryIO], tolerances: dict[str, float] | None = None
+) -> EnvironmentComparison:
+    """Hold fingerprints and audits against one another: two of them in detail, more in groups.
+
+    Each argument is a file, a directory, or ``-`` for what ``stdin`` gives. ``tolerances`` replace those of the audits.
+    Raises UsageError and EvidenceError where something named cannot be used.
+    """
+    from auditor.compare.inputs import Reader
+
+    reader = Reader(stdin)
+    reader.read(arguments)
+    audits = all(subject.kind != "fingerprint" for subject in reader.fleet.subjects)
+    if tolerances is not None and not audits:
+        raise UsageError(
+            "bad-usage", "--tolerance is for metrics, which fingerprints have none of", "leave it out, or name audits"
+        )
+    notes = tuple(f"not looked at: {entry}" for entry in reader.passed_by)
+    if len(reader.fleet) == 2:
+        return _pair(reader, audits, tolerances, notes)
+    return _many(reader, audits, tolerances, notes)
+
+
+def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> int:
+    """The exit code that a comparison of environments ends with."""
+    return int(verdict.exit_code_of_environments(comparison, required))
+
+
+def _pair(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Pair:
+    from auditor.compare import environments
+
+    found = environments.differences([reader.fleet.fingerprint(0), reader.fleet.fingerprint(1)])
+    prediction = verdict.foresee(found.differences, found.unknown)
+    answer, together = prediction.answer, None
+    if audits:
+        answer, together = _together(_side(reader, 0), _side(reader, 1), tolerances, prediction)
+    subjects = tuple(reader.fleet.subjects)
+    return Pair(COMPARISON, answer, subjects, prediction, together, notes)
+
+
+def _many(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Many:
+    from auditor.compare import groups
+
+    grouping = groups.group(reader.fleet)
+    names = [subject.name for subject in reader.fleet.subjects]
+    overall = verdict.foresee(grouping.differences, grouping.missing, len(names))
+    found = []
+    for number, cluster in enumerate(grouping.clusters, 1):
+        prediction = verdict.foresee(cluster.differences, cluster.unknown)
+        members = tuple(names[member] for member in cluster.members)
+        differs = tuple(difference.said for difference in cluster.differences)
+        found.append(Group(number, members, prediction.at_best, prediction.levels, differs))
+    reached = _reached(reader, tolerances) if audits else None
+    return Many(
+        schema=COMPARISON,
+        answer=verdict.answer_many(len(found), overall, names[0], reached),
+        count=len(names),
+        at_best=overall.at_best,
+        levels=overall.levels,
+        groups=tuple(found),
+        odd=grouping.odd,
+        separating=grouping.separating,
+        irrelevant=grouping.irrelevant,
+        unknown=grouping.unknown,
+        first=names[0],
+        reached=reached,
+        notes=notes,
+    )
+
+
+def _reached(reader: Reader, tolerances: dict[str, float] | None) -> tuple[Reached, ...]:
+    """What each audit reached together with the first one."""
+    from auditor.compare import environments
+
+    first = _side(reader, 0)
+    reached = []
+    for index in range(1, len(reader.fleet)):
+        other = _side(reader, index)
+        between = environments.differences([first.fingerprint, other.fingerprint])
+        prediction = verdict.foresee(between.differences, between.unknown)
+        _, together = _together(first, other, tolerances, prediction)
+        reached.append(Reached(other.name, together.level, together.levels, together.divergence))
+    return tuple(reached)
+
+
+def _side(reader: Reader, index: int) -> Side:
+    """One of the audits to compare; without runs where only its ``audit.json`` was named."""
+    from auditor.compare.together import Side
+
+    name, fingerprint = reader.fleet.subjects[index].name, reader.fleet.fingerprint(index)
+    if index not in reader.audits:
+        return Side(name, None, (), fingerprint)
+    store = Store.open(reader.audits[index])
+    runs = tuple(store.evidence(number) for number in store.runs())
+    return Side(name, store.read_request(Request), runs, fingerprint)
+
+
+def _together(
+    first: Side, second: Side, tolerances: dict[str, float] | None, prediction: Prediction
+) -> tuple[str, Together]:
+    from auditor.compare import together
+
+    names = (first.name, second.name)
+    obstacles = together.obstacles(first, second, tolerances)
+    if obstacles:
+        judgement = verdict.incomparable(obstacles, len(first.runs) + len(second.runs))
+        return verdict.answer_together(names, judgement), Together(
+            judgement.level, judgement.levels, obstacles=obstacles
+        )
+    joint = together.join(first, second, tolerances)
+    records = [run.run for run in joint.runs]
+    judgement = verdict.judge_together(joint.comparison, records, joint.settings, joint.unsteady)
+    return verdict.answer_together(names, judgement), Together(
+        level=judgement.level,
+        levels=judgement.levels,
+        runs=joint.names,
+        unsteady=joint.unsteady,
+        compared=joint.comparison.compared,
+        digested=joint.digested,
+        divergence=joint.divergence,
+        metrics={metric.name: metric for metric in joint.comparison.metrics},
+        gaps=joint.comparison.gaps,
+        notes=joint.comparison.notes,
+        explanation=verdict.explain_together(judgement, joint.unsteady, prediction),
+    )
+
+
 def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit:
     settings = request.settings
     evidence = tuple(store.evidence(number) for number in store.runs())
@@ -141,6 +347,7 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
     comparison = compare.replicates(evidence, settings)
     judgement = verdict.judge(comparison, records, settings)
     state, problem = _state(records, settings.replicates)
+    environment = _fingerprint(store, evidence[0] if evidence else None, where)
     return Audit(
         schema=SCHEMA,
         id=store.id,
@@ -155,11 +362,11 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
         compared=comparison.compared,
         divergence=comparison.divergences[0] if comparison.divergences else None,
         causes=(),
-        findings=findings(evidence, comparison),
+        findings=_gravest_first(findings(evidence, comparison) + fingerprint.findings(environment)),
         gaps=comparison.gaps,
         notes=comparison.notes + (_matched_nothing(comparison, settings) if state == "complete" else ()),
         detection=judgement.detection,
-        fingerprint=_fingerprint(store, evidence[0].processes if evidence else (), where),
+        fingerprint=environment,
         times=_times(records),
         problem=problem,
     )
@@ -194,10 +401,15 @@ def _matched_nothing(comparison: Comparison, settings: Settings) -> tuple[str, .
     return tuple(notes)
 
 
-def _fingerprint(store: Store, processes: Sequence[ProcessTrace], where: fingerprint.Where) -> Fingerprint:
+def _fingerprint(store: Store, run: RunEvidence | None, where: fingerprint.Where) -> Fingerprint:
     # Only the audited machine knows its processor and driver: elsewhere those facts are the ones written then.
     stored = store.read_fingerprint() if where == "elsewhere" and (store.path / "fingerprint.json").exists() else None
-    return fingerprint.from_traces(processes, where, stored)
+    processes, image = (run.processes, run.run.image) if run is not None else ((), None)
+    return fingerprint.from_traces(processes, where, stored, Path(store.header.project), image)
+
+
+def _gravest_first(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.severity)))
 
 
 def _state(records: Sequence[RunRecord], replicates: int) -> tuple[Literal["complete", "failed", "interrupted"], str]:

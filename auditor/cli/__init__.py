@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from auditor import __version__
-from auditor.cli import explain, fingerprint, problems, report, run
+from auditor.cli import compare, explain, fingerprint, lock, problems, report, run, verify
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
@@ -57,6 +57,11 @@ def _application() -> typer.Typer:
     application.command(name="fingerprint", short_help="Describe an interpreter and this machine.")(
         fingerprint.fingerprint
     )
+    application.command(name="compare", short_help="Compare machines and audits; say what they can reach.")(
+        compare.compare
+    )
+    application.command(name="lock", short_help="Write down what an environment is.")(lock.lock)
+    application.command(name="verify", short_help="Hold an environment against its lock.")(verify.verify)
     application.command(name="explain", short_help="Say what an error means and what to do.")(explain.explain)
     return application
 

@@ -279,6 +279,13 @@ PAGES: dict[str, Page] = {
         "See it again with auditor report, or begin a new audit.",
         "auditor report .auditor/<audit-id>",
     ),
+    "other-environment": Page(
+        2,
+        "An audit was to be locked, and it did not run in the interpreter whose files would be looked up: the versions "
+        "of Python or of what is installed differ.",
+        "Name the interpreter that it ran in with --python. If that has changed since, audit anew.",
+        "auditor lock .auditor/<audit-id> --python .venv",
+    ),
     "out-holds-project": Page(
         2,
         "The directory after --out is the project itself or holds it; evidence and project would mix.",

@@ -88,6 +88,28 @@ def read(directory: Path) -> Lock:
     return Lock(pinned, facts)
 
 
+def check_same(told: Fingerprint, here: Fingerprint) -> Fingerprint:
+    """What was ``told`` of a run, if it was in the interpreter that is described ``here``.
+
+    Raises UsageError ``other-environment``: the files of another one could not be looked up.
+    """
+    differ = sorted(set(_identity(told)) ^ set(_identity(here)))
+    if differ:
+        names = ", ".join(dict.fromkeys(name for name, _ in differ))
+        raise UsageError(
+            "other-environment",
+            f"what is to be locked did not run in this interpreter: they differ in {names[:200]}",
+            "name the interpreter that it ran in with --python",
+        )
+    return told
+
+
+def _identity(fingerprint: Fingerprint) -> list[tuple[str, str]]:
+    version = fingerprint.layers.get("interpreter", {}).get("version")
+    python = str(version.value) if isinstance(version, Known) else ""
+    return [("python", python), *installed_in(fingerprint).items()]
+
+
 def installed_in(described: Fingerprint) -> dict[str, str]:
     """The distributions in a fingerprint, by normalised name; one that names no version has an empty one."""
     facts = described.layers.get("libraries", {})
@@ -143,4 +165,4 @@ def _damaged(path: Path, why: str) -> EvidenceError:
     return EvidenceError("damaged-lock", f"{path}: {why}", "write it anew with auditor lock, or restore it")
 
 
-__all__ = ["Written", "installed_in", "read", "read_unpinned", "write"]
+__all__ = ["Written", "check_same", "installed_in", "read", "read_unpinned", "write"]

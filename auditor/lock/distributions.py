@@ -23,7 +23,7 @@ CREATED_BY = "auditor"
 
 _HEADER = (
     "Written by `auditor lock`: what is installed in the locked environment, with the digests of its files.",
-    "It is a pylock.toml (PEP 751); pip and uv install from it.",
+    "It is a pylock.toml (PEP 751), which installers take.",
 )
 _CREDENTIALS = re.compile(r"(://)[^/@\s]*@")
 

@@ -89,8 +89,14 @@ def headline(drift: Drift) -> str:
         return f"It cannot be told whether {who} is as the lock has it: {_facts(len(unknown))} not told."
     if not drifted:
         return f"{who} has no drift, and is not strictly as the lock has it.".replace("this", "This", 1)
-    effects = f" rules out {' and '.join(drift.rules_out)}." if drift.rules_out else " rules out no level by itself."
-    return f"Drift: {who} differs from the lock in {len(drifted)} fact{'s' * (len(drifted) != 1)}, which{effects}"
+    if drift.rules_out:
+        effect_of_all = f"rules out {' and '.join(drift.rules_out)}"
+    elif any(one.risk == "at-risk" for one in drifted):
+        effect_of_all = "puts bit-exact at risk"
+    else:
+        effect_of_all = "rules out no level"
+    noun = "1 fact" if len(drifted) == 1 else f"{len(drifted)} facts"
+    return f"Drift: {who} differs from the lock in {noun}, which {effect_of_all}."
 
 
 def counted(drift: Drift) -> str:
