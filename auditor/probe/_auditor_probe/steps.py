@@ -34,7 +34,8 @@ class TorchWatch:
         self._since_step = 0  # backward calls
         self._most_per_step = 1
         self._compiled = False
-        self._handles = None
+        self._modules = torch.nn.modules.module
+        self._before = self._after = None  # handles of the hooks
         self._by_hand = None
         self._pending = None
         self._described = False
@@ -56,8 +57,8 @@ class TorchWatch:
         session = self._session
         self._patch_optimizers(torch.optim.Optimizer)
         self._patch_backward(torch.autograd)
-        for name in ("parameters", "named_parameters"):
-            self._patch_naming(torch.nn.Module, name)
+        # parameters() asks named_parameters() in its turn.
+        self._patch_naming(torch.nn.Module, "named_parameters")
         compile_ = getattr(torch, "compile", None)
         if compile_ is not None:
 
@@ -137,26 +138,28 @@ class TorchWatch:
 
     def _set_hooks(self):
         wanted = self.window and not self._compiled
-        if wanted == (self._handles is not None):
+        if wanted == (self._before is not None):
             return
         if wanted:
-            modules = self._torch.nn.modules.module
-            self._handles = (
-                modules.register_module_forward_pre_hook(self._before_forward),
-                modules.register_module_forward_hook(self._after_forward),
-            )
+            self._before = self._modules.register_module_forward_pre_hook(self._before_forward)
         else:
-            for handle in self._handles:
-                handle.remove()
-            self._handles = None
+            self._before.remove()
+            self._before = None
 
     def _before_forward(self, module, inputs):
-        if inputs and self._capturing and _ident() not in self._inside_of and self._grad_enabled():
-            self._session.guard("batch", self._take_inputs, module, inputs)
+        # Called for every module, in a long rollout without gradients too: this question first.
+        if not self._grad_enabled() or not inputs or not self._capturing or _ident() in self._inside_of:
+            return
+        self._session.guard("batch", self._take_inputs, module, inputs)
+        if self._after is None and self._inside_of:
+            self._after = self._modules.register_module_forward_hook(self._after_forward)
 
     def _after_forward(self, module, inputs, output):
         if self._inside_of.get(_ident()) is module:
             del self._inside_of[_ident()]
+        if not self._inside_of and self._after is not None:
+            self._after.remove()
+            self._after = None
 
     def _take_inputs(self, module, inputs):
         if isinstance(module, self._torch.jit.ScriptModule):
