@@ -168,8 +168,8 @@ def summary(name: str, pairs: list[Pair]) -> Overhead:
 
 
 HEADER = (
-    "| program | bare CPU s | CPU | quartiles | least | wall | peak memory | steps | digested | trace B/step | tensors KiB "
-    "| probe's own s |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    "| program | bare CPU s | CPU | quartiles | least | wall | peak memory | steps | digested | trace B/step "
+    "| tensors KiB | probe's own s |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 
 
