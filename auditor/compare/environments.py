@@ -9,7 +9,7 @@ import msgspec
 from auditor.compare import risks
 from auditor.compare.risks import Uses
 from auditor.records.environments import RISKS, Difference
-from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
+from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Unknown
 
 NOT_SEEN = "the fingerprint does not list them"
 
@@ -86,15 +86,11 @@ def fact_of(fingerprint: Fingerprint, layer: str, name: str) -> Fact | None:
     if fact is not None:
         return fact
     rule = risks.rule_of(layer, name)
-    if rule is None or not rule.absent or not rule.witness:
+    told = risks.tells(rule) if rule is not None else None
+    if told is None:
         return None
-    witness_layer, _, witness = rule.witness.partition("/")
-    return None if is_seen(fingerprint.layers.get(witness_layer, {}).get(witness)) else Unknown(NOT_SEEN)
-
-
-def is_seen(witness: Fact | None) -> bool:
-    """Whether a witness is known, or it is known that there is nothing that it could be about."""
-    return isinstance(witness, Known) or (witness is not None and risks.is_nothing(witness.reason))
+    witness = fingerprint.layers.get(told[0], {}).get(told[1])
+    return None if risks.is_told(witness, told[2]) else Unknown(NOT_SEEN)
 
 
 def rank(difference: Difference) -> tuple[int, int, str, str]:

@@ -106,7 +106,7 @@ class _Seen:
                     self.counts[layer, fact] += count
         for layer, fact in self.counts:
             self.values[layer, fleet.facts[fact].name].add(fact)
-        self._witnessed: dict[tuple[str, int | None], bool] = {}
+        self._told: dict[tuple[tuple[str, str, bool], int | None], bool] = {}
 
     def held(self, name: Name) -> int:
         """How many members have the fact."""
@@ -136,7 +136,8 @@ class _Seen:
         """One member of each kind that lacks the fact: by its own layer, and by that of the witness."""
         layer, _ = name
         rule = risks.rule_of(*name)
-        witness = rule.witness.partition("/")[0] if rule is not None else ""
+        told = risks.tells(rule) if rule is not None else None
+        witness = told[0] if told is not None else ""
         distinct: dict[tuple[int | None, int | None], dict[str, int]] = {}
         for member in self.fleet.members:
             distinct.setdefault((member.get(layer), member.get(witness)), member)
@@ -150,18 +151,17 @@ class _Seen:
     def missing(self, name: Name, member: dict[str, int]) -> str:
         """What it means that a member lacks a fact: ``none`` or ``unknown``."""
         rule = risks.rule_of(*name)
-        if rule is None or not rule.absent:
-            return "unknown"
-        return "none" if not rule.witness or self.witnessed(rule.witness, member) else "unknown"
+        told = risks.tells(rule) if rule is not None else None
+        return "none" if told is not None and self.is_told(told, member) else "unknown"
 
-    def witnessed(self, witness: str, member: dict[str, int]) -> bool:
-        """Whether a member has a witness (``layer/name``)."""
-        layer, _, name = witness.partition("/")
+    def is_told(self, told: tuple[str, str, bool], member: dict[str, int]) -> bool:
+        """Whether what ``risks.tells`` of a rule says that a missing fact of a member is absent."""
+        layer, name, known = told
         number = member.get(layer)
-        if (witness, number) not in self._witnessed:
+        if (told, number) not in self._told:
             facts = self.fleet.layer(number) if number is not None else {}
-            self._witnessed[witness, number] = environments.is_seen(facts.get(name))
-        return self._witnessed[witness, number]
+            self._told[told, number] = risks.is_told(facts.get(name), known)
+        return self._told[told, number]
 
     def keys(self, relevant: set[Name]) -> list[tuple[int, ...]]:
         """For each member what it is grouped by: a number for each layer, made of what is relevant in it alone."""
@@ -177,9 +177,8 @@ class _Reduced:
 
     def __init__(self, seen: _Seen, layer: str, relevant: set[Name]) -> None:
         self.seen, self.layer = seen, layer
-        self.witnesses: list[str] = []
         self.marks: dict[int, int] = {}
-        self.absent: dict[str, tuple[int, str]] = {}
+        self.absent: dict[str, tuple[int, tuple[str, str, bool]]] = {}
         firsts: dict[object, int] = {}
         for name in sorted(one for one in relevant if one[0] == layer):
             for value in seen.values.get(name, ()):
@@ -187,27 +186,27 @@ class _Reduced:
                 if key[0] != "unknown":
                     self.marks[value] = firsts.setdefault((name, key), len(firsts))
             rule = risks.rule_of(*name)
-            if rule is not None and rule.absent:
-                none = firsts.setdefault((name, ("none", None)), len(firsts))
-                self.absent[name[1]] = (none, rule.witness)
-        self.witnesses = sorted({witness for _, witness in self.absent.values() if witness})
+            told = risks.tells(rule) if rule is not None else None
+            if told is not None:
+                self.absent[name[1]] = (firsts.setdefault((name, ("none", None)), len(firsts)), told)
+        self.tellers = sorted({told for _, told in self.absent.values()})
         self.numbers: dict[frozenset[int], int] = {}
         self.known: dict[tuple[int | None, tuple[bool, ...]], int] = {}
 
     def number(self, member: dict[str, int]) -> int:
         """What stands for the layer of a member."""
         here = member.get(self.layer)
-        witnessed = tuple(self.seen.witnessed(witness, member) for witness in self.witnesses)
-        if (here, witnessed) not in self.known:
-            self.known[here, witnessed] = self.numbers.setdefault(self._marks(here, witnessed), len(self.numbers))
-        return self.known[here, witnessed]
+        told = tuple(self.seen.is_told(one, member) for one in self.tellers)
+        if (here, told) not in self.known:
+            self.known[here, told] = self.numbers.setdefault(self._marks(here, told), len(self.numbers))
+        return self.known[here, told]
 
-    def _marks(self, here: int | None, witnessed: tuple[bool, ...]) -> frozenset[int]:
+    def _marks(self, here: int | None, told: tuple[bool, ...]) -> frozenset[int]:
         fleet = self.seen.fleet
         facts = fleet.layers[here] if here is not None else ()
         names = {fleet.facts[fact].name for fact in facts}
-        seen = {"", *(witness for witness, one in zip(self.witnesses, witnessed, strict=True) if one)}
-        missing = (none for name, (none, witness) in self.absent.items() if witness in seen and name not in names)
+        telling = {one for one, says in zip(self.tellers, told, strict=True) if says}
+        missing = (none for name, (none, one) in self.absent.items() if one in telling and name not in names)
         return frozenset((*(self.marks[fact] for fact in facts if fact in self.marks), *missing))
 
 

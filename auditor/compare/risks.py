@@ -64,10 +64,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     With ``disjoint``, lists that have something in common are not ruled out. ``said`` is the difference in a few words,
     ``{values}`` being ``A against B``, ``{fact}`` the fact's name and ``{name}`` what follows its first colon.
 
-    ``absent`` says what it means that a fingerprint has no such fact (``not installed``), which is taken for known if
-    the fact ``witness`` (``layer/name``) is; without it a missing fact is one that is not known. A fact that is
-    ``expected`` is missed where no fingerprint has it; one that is not ``missed`` leaves nothing open where it is not
-    known.
+    ``absent`` says what it means that a fingerprint has no such fact (``not installed``), if that tells anything: where
+    the fact ``witness`` (``layer/name``) is known, or where there is nothing that the fact ``without`` is about. A
+    missing fact is else one that is not known. A fact that is ``expected`` is missed where no fingerprint has it; one
+    that is not ``missed`` leaves nothing open where it is not known.
     """
 
     id: str
@@ -83,6 +83,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     said: str = "{fact} {values}"
     absent: str = ""
     witness: str = ""
+    without: str = ""
     expected: bool = False
     missed: bool = True
     within: tuple[Within, ...] = ()
@@ -130,6 +131,8 @@ def parse_table(text: str) -> Table:
                 raise ValueError(f"{rule.id}: there is no condition {name!r}")
         if rule.otherwise and rule.otherwise not in ids[ids.index(rule.id) + 1 :]:
             raise ValueError(f"{rule.id}: there is no rule {rule.otherwise!r} after it")
+        if bool(rule.absent) != bool(rule.witness or rule.without) or (rule.witness and rule.without):
+            raise ValueError(f"{rule.id}: absent needs a witness or a without, and they need it")
         if rule.expected and any("*" in name for name in rule.names):
             raise ValueError(f"{rule.id}: what is expected has to be named")
         for within in rule.within:
@@ -198,6 +201,22 @@ def uses_of(facts: Callable[[str, str], Sequence[Fact | None]]) -> Uses:
             if needed and all(_is_none(fact) for fact in needed):
                 found[name] = False
     return found
+
+
+def tells(rule: Rule) -> tuple[str, str, bool] | None:
+    """Which fact (layer, name) tells whether a missing one is really absent, and whether by being known; or None."""
+    told = rule.witness or rule.without
+    if not told:
+        return None
+    layer, _, name = told.partition("/")
+    return layer, name, bool(rule.witness)
+
+
+def is_told(witness: Fact | None, known: bool) -> bool:
+    """Whether the fact that ``tells`` names says that a missing one is absent."""
+    if known:
+        return isinstance(witness, Known)
+    return isinstance(witness, Unknown) and is_nothing(witness.reason)
 
 
 def _is_none(fact: Fact | None) -> bool:

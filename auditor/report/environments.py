@@ -89,7 +89,7 @@ def unknown_lines(pair: Pair) -> tuple[str, ...]:
         of = [plain(subject.name) for subject, reason in zip(pair.subjects, reasons, strict=True) if reason]
         who = f" of {of[0]}" if len(of) == 1 else ""
         by_reason.setdefault(f"not known{who} ({distinct})", []).append(plain(one.name))
-    return tuple(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+    return tuple(f"{_few(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def unknown_of_many(many: Many) -> tuple[str, ...]:
@@ -99,9 +99,14 @@ def unknown_of_many(many: Many) -> tuple[str, ...]:
         lacking = sum(value.count for value in one.values if value.value.startswith(_NOT_KNOWN))
         by_count.setdefault(lacking, []).append(plain(one.name))
     return tuple(
-        f"{', '.join(names)}: not known of {'any' if lacking == many.count else format(lacking, ',')}"
+        f"{_few(names)}: not known of {'any' if lacking == many.count else format(lacking, ',')}"
         for lacking, names in sorted(by_count.items(), reverse=True)
     )
+
+
+def _few(names: Sequence[str], shown: int = 8) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def values(pair: Sequence[str]) -> str:

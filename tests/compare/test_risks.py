@@ -210,6 +210,7 @@ def test_uses_are_told_by_the_layer_of_the_run() -> None:
         (MINIMAL + "typo = 1", "typo"),
         (MINIMAL + MINIMAL[MINIMAL.index("[[rule]]") :], "two rules"),
         (MINIMAL + '[[rule.within]]\nversions = "about 2"\nrisk = "at-risk"\nreason = "x"', "about 2"),
+        (MINIMAL + 'absent = "none"', "a witness"),
         (MINIMAL.replace('["libc"]', '["libc*"]') + "expected = true", "named"),
         (MINIMAL.replace('"It may."', '" "'), "reason"),
     ],
