@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 from auditor.errors import AuditorError
 from auditor.lock import indexes, sources, toml
 from auditor.records.lock import LeftOut, Pinned
+from auditor.store import sha256_of
 
 UV_TIMEOUT = 900.0
 CREATED_BY = "auditor"
@@ -67,7 +68,11 @@ def lock(executable: str, installed: Mapping[str, str], python: str, directory: 
         else:
             left_out.append(LeftOut(name, version, "its version is none of PEP 440"))
     found, missing, notes = _from_indexes(executable, wanted)
-    packages += [_placed(package, directory, project) for package in found]
+    for package in (_placed(package, directory, project) for package in found):
+        if _files(package):
+            packages.append(package)
+        else:
+            left_out.append(LeftOut(package["name"], package["version"], "its index gives no digest of any file"))
     left_out += [LeftOut(name, wanted[name], "no index that pip is configured with has it") for name in missing]
     alone = sum(1 for package in packages for file in _files(package) if "/" not in file.get("path", "/"))
     if alone:
@@ -156,6 +161,7 @@ def _compile(executable: str, where: Path, configured: indexes.Indexes, pins: Se
     source.write_text("\n".join([*lines, *pins, ""]), encoding="utf-8")
     # Of several indexes the best release counts, as to pip, not the first index that knows the name.
     command = [uv.find_uv_bin(), "pip", "compile", str(source), "--no-deps", "--format", "pylock.toml", "--no-header"]
+    command += ["--generate-hashes"]
     command += ["--python", executable, "--index-strategy", "unsafe-best-match", "--quiet"]
     # Without its file beside the requirements uv would build what has no wheel, which executes what is in it.
     environment = {name: value for name, value in os.environ.items() if name not in ("UV_NO_CONFIG", "UV_CONFIG_FILE")}
@@ -188,18 +194,23 @@ def _absolute(place: str) -> str:
 
 
 def _placed(package: Mapping[str, Any], directory: Path, project: Path) -> dict[str, Any]:
-    """What uv says of a package, each file's address as a lock may hold it."""
+    """What uv says of a package, each file's address as a lock may hold it; no file that has no digest."""
 
-    def placed(file: Mapping[str, Any]) -> dict[str, Any]:
+    def placed(file: Mapping[str, Any]) -> list[dict[str, Any]]:
         rest = {key: value for key, value in file.items() if key not in ("url", "path", "upload-time")}
-        return {**sources.place_of(file["url"], directory, project), **rest}
+        if not rest.get("hashes"):
+            # Some versions of uv give no digest of a file on this machine.
+            path = sources.local_path(file["url"])
+            if path is None:
+                return []
+            rest["hashes"] = {"sha256": sha256_of(path.resolve())}
+        return [{**sources.place_of(file["url"], directory, project), **rest}]
 
     placed_package: dict[str, Any] = {key: package[key] for key in ("name", "version")}
-    if "sdist" in package:
-        placed_package["sdist"] = placed(package["sdist"])
-    if "wheels" in package:
-        placed_package["wheels"] = [placed(file) for file in package["wheels"]]
-    return placed_package
+    for file in placed(package["sdist"]) if "sdist" in package else ():
+        placed_package["sdist"] = file
+    wheels = [file for wheel in package.get("wheels", ()) for file in placed(wheel)]
+    return {**placed_package, "wheels": wheels} if wheels else placed_package
 
 
 def _files(package: Mapping[str, Any]) -> list[Mapping[str, Any]]:
