@@ -37,6 +37,7 @@ MKL = {
     13: "AVX512_MIC_E1",
     14: "AVX512_E1",
 }
+MKL_AUTO = 2
 _THREADS = {
     "openmp": re.compile(r"^\s*omp_get_max_threads\(\) : (\d+)$", re.MULTILINE),
     "mkl": re.compile(r"^\s*mkl_get_max_threads\(\) : (\d+)$", re.MULTILINE),
@@ -63,9 +64,12 @@ def onednn(number: int) -> str:
     return ONEDNN.get(number, f"0x{number:x}")
 
 
-def mkl(number: int) -> str:
-    """The name of MKL's branch, as the variable ``MKL_CBWR`` takes it; its number where the header has none for it."""
-    return MKL.get(number, str(number))
+def mkl(number: int) -> str | None:
+    """The name of MKL's branch, as the variable ``MKL_CBWR`` takes it; its number where the header has none for it.
+
+    None for ``MKL_CBWR_AUTO``, which MKL says on processors of other makers than its own, and which names no branch.
+    """
+    return MKL.get(number, str(number)) if number != MKL_AUTO else None
 
 
 def _of_libraries(inside: Inside) -> dict[str, Fact]:
@@ -74,13 +78,14 @@ def _of_libraries(inside: Inside) -> dict[str, Fact]:
     if numerics is None:
         return dict.fromkeys(names, Unknown(inside.absent))
     hidden = "the process has no library of it that could be asked; a copy inside another one tells nothing"
+    unnamed = "MKL names no branch for this processor"
     cores = sorted({one.core for one in numerics.openblas if one.core is not None})
     threads = sorted({one.threads for one in numerics.openblas if one.threads is not None})
     branch = None if numerics.mkl is None else mkl(numerics.mkl)
     features = None if numerics.numpy is None else tuple(numerics.numpy)
     isa = None if numerics.onednn is None else onednn(numerics.onednn)
     return {
-        "dispatch:mkl": fact(branch, "mkl_cbwr_get_auto_branch", hidden),
+        "dispatch:mkl": fact(branch, "mkl_cbwr_get_auto_branch", unnamed if numerics.mkl == MKL_AUTO else hidden),
         "dispatch:numpy": fact(features, "numpy's __cpu_features__ beyond its baseline", "NumPy does not tell"),
         "dispatch:onednn": fact(isa, "dnnl_get_effective_cpu_isa", hidden),
         "dispatch:openblas": fact(" and ".join(cores), "openblas_get_corename", hidden),

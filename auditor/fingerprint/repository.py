@@ -197,7 +197,8 @@ def _run(
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     """The first line of what git complained about, without the paths that it may name."""
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[0].partition("'")[0].removeprefix("fatal: ").strip().rstrip(":")[:80] if lines else ""
+    words = [word for word in lines[0].removeprefix("fatal: ").split() if "/" not in word] if lines else []
+    return " ".join(words).rstrip(":")[:80]
 
 
 def _line(path: Path) -> str:

@@ -7,12 +7,13 @@ import time
 from . import distributions
 
 PROTOCOL = 1
+_open = open  # before anything is replaced
 _LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
 
 
 def variables():
     """The environment variables that ``variables.txt`` names; never anything else."""
-    with open(_LIST, encoding="ascii") as file:
+    with _open(_LIST, encoding="ascii") as file:
         names = {word for line in file for word in line.partition("#")[0].split()}
     return {name: os.environ[name][:1000] for name in sorted(names.intersection(os.environ))}
 

@@ -22,7 +22,7 @@ def described(objects):
     """
     found = {"numpy": _numpy(), "openblas": [], "mkl": None, "onednn": None}
     ctypes = sys.modules.get("ctypes")
-    if ctypes is None or not hasattr(os, "RTLD_NOLOAD"):
+    if not hasattr(ctypes, "PyDLL") or not hasattr(os, "RTLD_NOLOAD"):
         return found
     # MKL's dispatching library loads the others when it is first called: where it was not, it is not called here.
     called = any(os.path.basename(path).startswith("libmkl_core.") for path in objects)

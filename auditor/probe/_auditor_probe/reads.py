@@ -2,6 +2,7 @@
 
 import os
 import site
+import stat
 import sys
 
 from .hashing import blake2b
@@ -27,12 +28,14 @@ _DOWNLOADS = (
 )  # fmt: skip
 _CREDENTIALS = ("token", "stored_tokens")
 _NO_DATA = object()
+_stat = os.stat
+_is_regular = stat.S_ISREG
 MAXIMUM_LABELS = 4096
 _from_bytes = int.from_bytes
 
 
 class Reads:
-    """Collects the files that a process opened for reading; nothing here opens a file or asks the system anything.
+    """Collects the files that a process opened for reading; nothing here opens any.
 
     ``began`` is when the run started, in nanoseconds since the epoch: what changed after it, the run wrote itself.
     """
@@ -57,7 +60,9 @@ class Reads:
         ours = [os.path.join(prefix, "") for prefix in prefixes]
         self._prefixes = tuple(prefix for prefix in ours if prefix != "/")
         # An environment inside the project is none of its data; a project inside an environment's directory is.
-        self._inside = tuple(p for p in self._prefixes if self._project and p.startswith(self._project))
+        # Where the project's directory is the environment's itself, what is packaged is known by its path.
+        project = self._project
+        self._inside = tuple(p for p in self._prefixes if project and p != project and p.startswith(project))
 
     def note(self, path, status):
         """Remembers a regular file by the path that it was opened by, and what ``stat`` said before."""
@@ -69,7 +74,8 @@ class Reads:
         label = self._labels.get(directory)
         if label is None:
             label = self._label(directory, path)
-        if label is _NO_DATA or base.endswith(_CODE):
+        # Files with a dot before their names are settings, and may hold secrets.
+        if label is _NO_DATA or base.endswith(_CODE) or base.startswith("."):
             return
         name = label + base
         # Of a million files most end here: their names hash too high.
@@ -79,6 +85,16 @@ class Reads:
         self._files[key] = (name, status.st_size, status.st_mtime_ns)
         if len(self._files) > 2 * KEPT:
             self._prune()
+
+    def note_mapped(self, paths):
+        """Remembers files by the paths that they are mapped from."""
+        for path in paths:
+            try:
+                status = _stat(path)
+            except OSError:
+                continue
+            if _is_regular(status.st_mode):
+                self.note(path, status)
 
     def moved(self):
         """What a directory was called is no longer known: the working directory changed, or something was renamed."""

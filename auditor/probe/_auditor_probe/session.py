@@ -147,7 +147,9 @@ class Session:
             self.guard("end of torch", self.torch_watch.end)
         self.guard("role", self.tell_role)
         self.guard("streams", self._streams)
-        self.guard("libraries", self._files)
+        self.guard("libraries", self._libraries)
+        if self.kind == "exec":
+            self.guard("sources", lambda: self.send("sources", sources.imported(self.places)))
         self.send(
             "end",
             {
@@ -177,27 +179,23 @@ class Session:
         states = self.streams.states()
         self.send("streams", {"states": states, "drawn": self.streams.drawn(states)})
 
-    def _files(self):
-        """Sends what was read, mapped and imported."""
-        if self.kind != "exec":  # a forked child has its parent's libraries and modules
-            if self.reads is not None:
-                self.send("data", self.reads.told())
-            return
-        libraries, others = objects.mapped()
+    def _libraries(self):
+        """Sends what was read and mapped; a forked child has its parent's libraries."""
+        libraries, others = objects.mapped() if self.kind == "exec" else ([], [])
         if self.reads is not None:
-            for path in others:  # what a library mapped without the interpreter's doing
-                try:
-                    self.reads.note(path, os.stat(path))
-                except OSError:
-                    continue
+            # What a library mapped without the interpreter's doing was read too. Told before anything is read here.
+            self.reads.note_mapped(others)
             self.send("data", self.reads.told())
-        builds = objects.builds(libraries)
-        self.send("libraries", {"mapped": [objects.shown(path) for path in libraries], "builds": builds})
-        self.send("sources", sources.imported(self.places))
-        if self.streams is not None:
-            from . import numerics
+        if self.kind == "exec":
+            builds = objects.builds(libraries)
+            self.send("libraries", {"mapped": [objects.shown(path) for path in libraries], "builds": builds})
+            if self.streams is not None:
+                self.guard("numerics", self._numerics, libraries)
 
-            self.send("numerics", numerics.described(libraries))
+    def _numerics(self, libraries):
+        from . import numerics
+
+        self.send("numerics", numerics.described(libraries))
 
     def stop(self, why):
         """Ends the whole process on purpose, as if the program had ended well."""
