@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,30 +17,11 @@ from auditor.records.fingerprint import Known, Unknown
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 SECRET = "correct-horse-battery-staple"
-
-
-def git(directory: Path, *words: str) -> str:
-    """Run git as a user would, without this machine's settings."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_AUTHOR_NAME": "A",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "A",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
-        "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z",
-        "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
-        "GIT_ALLOW_PROTOCOL": "file",
-    }
-    command = ["git", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always", *words]
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+Git = Callable[..., str]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, git: Git) -> Path:
     """A repository with one commit of four files."""
     top = tmp_path / "project"
     (top / "sub").mkdir(parents=True)
@@ -58,7 +40,7 @@ def dirty(state: Repository) -> str:
     return state.dirty.value
 
 
-def test_a_clean_repository(project: Path) -> None:
+def test_a_clean_repository(project: Path, git: Git) -> None:
     state = repository.read(project)
     assert state.commit == Known(git(project, "rev-parse", "HEAD"), "git")
     assert state.dirty == Known(CLEAN, "git")
@@ -66,7 +48,7 @@ def test_a_clean_repository(project: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["content", "staged", "added", "deleted", "mode", "link", "kind", "odd name"])
-def test_every_change_of_a_tracked_file_is_seen(project: Path, change: str, tmp_path: Path) -> None:
+def test_every_change_of_a_tracked_file_is_seen(project: Path, change: str, tmp_path: Path, git: Git) -> None:
     def apply(top: Path) -> None:
         if change in ("content", "staged"):
             (top / "train.py").write_text("# other\n", encoding="utf-8")
@@ -112,7 +94,7 @@ def test_a_copy_of_a_repository_is_as_clean_as_it_is(project: Path, tmp_path: Pa
     assert repository.read(copy) == repository.read(project)
 
 
-def test_without_a_commit_and_without_a_repository(tmp_path: Path) -> None:
+def test_without_a_commit_and_without_a_repository(tmp_path: Path, git: Git) -> None:
     git(tmp_path, "init", "--quiet")
     state = repository.read(tmp_path)
     assert state.commit == Unknown("the repository has no commit yet") == state.dirty
@@ -127,7 +109,7 @@ def test_without_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert repository.read(project).commit == Unknown("git is not installed")
 
 
-def test_another_working_tree_and_a_submodule(project: Path, tmp_path: Path) -> None:
+def test_another_working_tree_and_a_submodule(project: Path, tmp_path: Path, git: Git) -> None:
     other = tmp_path / "other"
     git(project, "worktree", "add", "--quiet", str(other), "HEAD")
     assert repository.read(other) == repository.read(project)
@@ -140,7 +122,7 @@ def test_another_working_tree_and_a_submodule(project: Path, tmp_path: Path) -> 
     assert isinstance(repository.read(project / "part").commit, Known)
 
 
-def test_nothing_of_the_repository_is_executed(project: Path, tmp_path: Path) -> None:
+def test_nothing_of_the_repository_is_executed(project: Path, tmp_path: Path, git: Git) -> None:
     trap, sprung = tmp_path / "trap", tmp_path / "sprung"
     trap.write_text(f"#!/bin/sh\ntouch '{sprung}'\ncat\n", encoding="utf-8")
     trap.chmod(0o755)
@@ -189,7 +171,7 @@ def test_a_repository_of_another_user(project: Path) -> None:
     assert repository.read(project) == before
 
 
-def test_credentials_of_a_remote_are_not_told(project: Path) -> None:
+def test_credentials_of_a_remote_are_not_told(project: Path, git: Git) -> None:
     git(project, "remote", "add", "origin", f"https://user:{SECRET}@example.org/a/b.git")
     git(project, "config", "http.extraHeader", f"Authorization: Bearer {SECRET}")
     state = repository.read(project)
