@@ -195,7 +195,8 @@ def verify(
         found, subject = fingerprint.describe(python), Target("interpreter", python or "")
     skipped = tuple(layer for layer in LOCKED_LAYERS if layers and layer not in layers)
     held = drift.hold(locked, found, skipped, variables.OF_A_PROCESS)
-    unpinned = locking.read_unpinned(Path.cwd(), locking.installed_in(found))
+    versions = {pinned.name: pinned.version for pinned in locked.distributions if pinned.version}
+    unpinned = locking.read_unpinned(Path.cwd(), {**locking.installed_in(found), **versions})
     return drift.conclude(held, subject, skipped, unpinned, strict)
 
 

@@ -70,7 +70,8 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
 def conclude(held: Held, target: Target, skipped: Sequence[str], unpinned: Sequence[Unpinned], strict: bool) -> Drift:
     """What it amounts to: drift where anything drifted, else undecided where anything locked could not be read.
 
-    Where nothing is locked there is nothing to conclude from. With ``strict`` what the lock does not have and what is not pinned is drift as well.
+    Where nothing is locked there is nothing to conclude from. With ``strict`` what the lock does not have and what is
+    not pinned is drift as well.
     """
     kinds = {one.kind for one in held.deviations}
     verdict: Literal["none", "drift", "cannot-be-told"] = "none"

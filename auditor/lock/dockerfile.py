@@ -218,8 +218,9 @@ def _run(file: str, instruction: Instruction, installed: Mapping[str, str]) -> I
 
 def _pip(words: Sequence[str]) -> list[str] | None:
     """What a command has pip (or uv's pip) install; None where it is no such command."""
-    if words and _PYTHON.match(words[0]) and "-m" in words[1:3]:
-        words = words[words.index("-m") + 1 :]
+    if words and _PYTHON.match(words[0]):
+        at = next((at for at, word in enumerate(words) if word in ("-m", "-mpip")), 0)
+        words = ["pip", *words[at + 1 :]] if words[at] == "-mpip" else words[at + 1 :]
     if len(words) > 1 and words[0].rpartition("/")[2] == "uv" and words[1] == "pip":
         words = words[1:]
     if not words or not _PIP.match(words[0]):

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 TIMEOUT = 60.0
+NO_PIP = "the interpreter has no pip: of its configuration only the PIP_ variables were read"
 
 # pip's own order: what a command's section says goes over the global one, and the environment over both.
 # Source: https://pip.pypa.io/en/stable/topics/configuration/
@@ -74,7 +75,7 @@ def read(executable: str, directory: Path) -> tuple[Indexes, str]:
         done = None
     if done is not None and done.returncode == 0:
         return parse_pip_config(done.stdout.decode("utf-8", "replace")), ""
-    return parse_variables(os.environ), "the interpreter has no pip that answers: of its configuration PIP_* was read"
+    return parse_variables(os.environ), NO_PIP
 
 
 def _indexes(options: Mapping[str, str]) -> Indexes:

@@ -20,7 +20,11 @@ LARGEST = 1 << 20
 _REQUIREMENTS = re.compile(r"(?:.*[-_.])?requirements(?:[-_.].*)?\.(?:txt|in|pip)\Z", re.IGNORECASE)
 _CONSTRAINTS = re.compile(r".*constraints.*", re.IGNORECASE)
 _CONDA = re.compile(r"(?:environment|conda|env)(?:[-_.].*)?\.ya?ml\Z", re.IGNORECASE)
-_DOCKERFILE = re.compile(r"(?:Dockerfile|Containerfile)(?:\..+)?\Z|.+\.(?:dockerfile|containerfile)\Z", re.IGNORECASE)
+# As they are written: dockerfile.py is somebody's module, and templates are none yet.
+_DOCKERFILE = re.compile(
+    r"(?:Dockerfile|Containerfile)(?:[.-](?!.*(?:ignore|j2|jinja|tmpl|template|in|md|orig|bak)\Z).+)?\Z"
+    r"|.+\.(?:[Dd]ockerfile|[Cc]ontainerfile)\Z"
+)
 _NOT_THE_PROJECTS = frozenset({"node_modules", "site-packages", "dist-packages", "__pycache__", "conda-meta"})
 
 

@@ -122,8 +122,9 @@ class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``auditor.drift/1``: an environment held against a lock.
 
     ``verdict`` is ``none`` (every locked fact is as wanted), ``drift``, or ``cannot-be-told`` (no drift was seen, and a
-    locked fact could not be read, or nothing was locked). ``rules_out`` are the levels that the drift rules out, ``skipped`` the layers that
-    were not held on request. ``strict`` says that extras and what is not pinned count as drift too.
+    locked fact could not be read, or nothing was locked). ``rules_out`` are the levels that the drift rules out,
+    ``skipped`` the layers that were not held on request. ``strict`` says that extras and what is not pinned count as
+    drift too.
     """
 
     schema: str

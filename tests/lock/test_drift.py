@@ -240,14 +240,14 @@ facts = st.one_of(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(names, facts))
 def test_an_environment_agrees_with_the_lock_of_itself(hardware: dict[str, object]) -> None:
     locked = lock(hardware={name: Exactly(value) for name, value in hardware.items()})  # type: ignore[arg-type]
     assert deviations(locked, fingerprint(hardware=hardware)) == ()
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(names, facts, min_size=1), st.data())
 def test_any_other_value_is_found(hardware: dict[str, object], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(hardware)))

@@ -85,7 +85,7 @@ values = st.one_of(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.dictionaries(texts, values, max_size=4), texts)
 def test_any_value_of_a_fact_is_read_back_as_it_was(facts: dict[str, object], reason: str) -> None:
     named = {f"variable:{name}": Known(value, "environment") for name, value in facts.items()}  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_what_cannot_be_used_is_refused(text: str, words: str) -> None:
     assert words in raised.value.why
 
 
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True, database=None)
 @given(texts)
 def test_any_text_is_read_or_refused(text: str) -> None:
     for whole in (text, f'schema = "auditor.lock/1"\n[os]\n{text}'):

@@ -199,6 +199,8 @@ def test_a_project_is_looked_through(tmp_path: Path) -> None:
     write(root / "locked" / "uv.lock", "")
     for aside in ("env/lib/x", "node_modules/x", ".git", ".auditor/1", ".venv", "x/site-packages/y", "a/b/c/d"):
         write(root / aside / "requirements.txt", "hidden\n")
+    for name in ("dockerfile.py", "Dockerfile.j2", "Dockerfile.dockerignore", "my-requirements.md", "Environment.java"):
+        write(root / name, "FROM python\n")
     write(root / "env" / "pyvenv.cfg", "")
     write(root / "conda" / "conda-meta" / "history", "")
     write(root / "conda" / "requirements.txt", "hidden\n")

@@ -205,6 +205,9 @@ def test_what_is_not_pinned_is_named_with_the_installed_version(env: Path, capsy
         ("requirements.txt", 3, "other", "pin: other==<version>"),
     ]
     assert verified(capsys, "--python", str(env), "--strict")[0] == 1
+    # What is locked is to be pinned, not what it drifted to.
+    install(env, "six==2.0")
+    assert verified(capsys, "--python", str(env))[1]["unpinned"][0]["advice"] == "pin: six==1.0"
 
 
 @pytest.mark.parametrize(
