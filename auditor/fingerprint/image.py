@@ -19,6 +19,7 @@ from auditor.fingerprint.inside import Inside
 from auditor.records.run import ImageFacts
 
 INSIDE = "/auditor"
+LABEL = "auditor.describes"
 TIMEOUT = 120.0
 
 _PACKAGE = Path(__file__).parents[1]
@@ -69,6 +70,7 @@ def _in_container(client: Any, facts: ImageFacts, executable: str, timeout: floa
         command=description.command(executable, Path(INSIDE))[1:],
         entrypoint=[executable],
         mounts=[Mount(INSIDE, str(_PACKAGE), type="bind", read_only=True)],
+        labels={LABEL: facts.name},
         network_mode="none",
         read_only=True,
         cap_drop=["ALL"],

@@ -88,7 +88,7 @@ def headline(drift: Drift) -> str:
     if drift.verdict == "cannot-be-told":
         return f"It cannot be told whether {who} is as the lock has it: {_facts(len(unknown))} not told."
     if not drifted:
-        return f"{who} has no drift, and is not strictly as the lock has it.".replace("this", "This", 1)
+        return f"No drift, but not strictly so: {who} has more than the lock, or the project leaves something unpinned."
     if drift.rules_out:
         effect_of_all = f"rules out {' and '.join(drift.rules_out)}"
     elif any(one.risk == "at-risk" for one in drifted):

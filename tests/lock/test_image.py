@@ -78,9 +78,8 @@ def build(client: Any, python_image: str) -> Iterator[Build]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left(client: Any) -> Iterator[None]:
-    before = {container.id for container in client.containers.list(all=True)}
     yield
-    assert {container.id for container in client.containers.list(all=True)} <= before
+    assert client.containers.list(all=True, filters={"label": images.LABEL}) == []
 
 
 def lock_of(name: str) -> None:

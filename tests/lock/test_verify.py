@@ -110,6 +110,8 @@ def test_extra_distributions_count_only_if_strict(env: Path, wheel: Wheel, capsy
     assert rows(drift) == [("extra", "extra", "not locked", "1.0")]
     code, drift = verified(capsys, "--python", str(env), "--strict")
     assert (code, drift["verdict"], drift["strict"]) == (1, "drift", True)
+    assert main(["verify", "--python", str(env), "--strict"]) == 1
+    assert capsys.readouterr().out.startswith("✗ No drift, but not strictly so: ")
 
 
 def test_a_variable_that_is_set_is_drift(
