@@ -380,7 +380,8 @@ PAGES: dict[str, Page] = {
         2,
         "What was to be compared is not there, is no fingerprint and no audit, or is damaged: cut off, of another "
         "shape, with a key twice. All that cannot be used is named, and nothing is concluded from the rest.",
-        "Give files that auditor fingerprint or auditor run wrote; copy them again from their source, or make them anew.",
+        "Give files that auditor fingerprint or auditor run wrote: copy them again from their source, or make new "
+        "ones.",
         "auditor fingerprint -o machine.json",
     ),
     "unwritable-directory": Page(

@@ -31,7 +31,9 @@ def compare(
             help="Absolute tolerance of the metrics of audits, as in run, instead of their own (repeatable).",
         ),
     ] = [],  # noqa: B006 (typer copies it)
-    everything: Annotated[bool, typer.Option("--all", help="Show the differences that do not matter too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every difference, those that do not matter too.")
+    ] = False,
     form: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json or markdown.")
     ] = "terminal",

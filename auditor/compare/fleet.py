@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from operator import eq
 from typing import NamedTuple
 
 from auditor.records.environments import Subject
@@ -31,27 +32,27 @@ class Fleet:
         self.members: list[dict[str, int]] = []
         self.facts: list[Noted] = []
         self.layers: list[array[int]] = []
-        self._facts: dict[tuple[str, object, object], int] = {}
+        self._facts: dict[tuple[str, object, str], int] = {}
         self._layers: dict[bytes, int] = {}
+        self._last: dict[str, tuple[list[str], list[Fact], array[int]]] = {}
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def intern(self, layer: Mapping[str, Fact]) -> int:
-        """The number of a layer."""
-        ids = self._facts
-        numbers = array("I")
-        for name, fact in layer.items():
-            if type(fact) is Known:
-                value = fact.value
-                known = (name, value, type(value) is bool)
-            else:
-                known = (name, None, fact.reason)  # type: ignore[union-attr,assignment]  # it is Unknown
-            number = ids.get(known)
-            if number is None:
-                number = ids[known] = len(self.facts)
-                self.facts.append(Noted(name, fact))
-            numbers.append(number)
+    def intern(self, kind: str, layer: Mapping[str, Fact]) -> int:
+        """The number of a layer; ``kind`` is the layer's name."""
+        names, facts = list(layer), list(layer.values())
+        last_names, last_facts, last_numbers = self._last.get(kind, ([], [], array("I")))
+        if names == last_names:
+            # Machines of one kind differ in a few facts: only those are looked up.
+            numbers = last_numbers[:]
+            changed = [at for at, same in enumerate(map(eq, facts, last_facts)) if not same]
+        else:
+            numbers = array("I", bytes(len(names) * last_numbers.itemsize))
+            changed = list(range(len(names)))
+        for at in changed:
+            numbers[at] = self._number(names[at], facts[at])
+        self._last[kind] = (names, facts, numbers)
         packed = array("I", sorted(numbers))
         key = packed.tobytes()
         found = self._layers.get(key)
@@ -59,6 +60,14 @@ class Fleet:
             found = self._layers[key] = len(self.layers)
             self.layers.append(packed)
         return found
+
+    def _number(self, name: str, fact: Fact) -> int:
+        key = (name, fact.value, "") if isinstance(fact, Known) else (name, None, fact.reason)
+        number = self._facts.get(key)
+        if number is None:
+            number = self._facts[key] = len(self.facts)
+            self.facts.append(Noted(name, fact))
+        return number
 
     def add(self, subject: Subject, layers: Mapping[str, int]) -> int:
         """Add a fingerprint by the numbers of its layers; returns its place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from auditor.compare import environments, risks
@@ -99,18 +100,22 @@ class _Seen:
             for layer, number in member.items():
                 self.layers[layer][number] += 1
         self.values: dict[Name, set[int]] = defaultdict(set)
-        self.counts: Counter[tuple[str, int]] = Counter()
+        self.counts: dict[str, Counter[int]] = {}
         for layer, numbers in self.layers.items():
+            # Layers that one member alone has may be as many as members: those are counted without a loop of ours.
+            singles = (fleet.layers[number] for number, count in numbers.items() if count == 1)
+            counts = self.counts[layer] = Counter(chain.from_iterable(singles))
             for number, count in numbers.items():
-                for fact in fleet.layers[number]:
-                    self.counts[layer, fact] += count
-        for layer, fact in self.counts:
-            self.values[layer, fleet.facts[fact].name].add(fact)
+                if count > 1:
+                    for fact in fleet.layers[number]:
+                        counts[fact] += count
+            for fact in counts:
+                self.values[layer, fleet.facts[fact].name].add(fact)
         self._told: dict[tuple[tuple[str, str, bool], int | None], bool] = {}
 
     def held(self, name: Name) -> int:
         """How many members have the fact."""
-        return sum(self.counts[name[0], fact] for fact in self.values.get(name, ()))
+        return sum(self.counts[name[0]][fact] for fact in self.values.get(name, ()))
 
     def names(self) -> Sequence[Name]:
         """Every fact whose value varies, or is not known of all."""
@@ -189,6 +194,7 @@ class _Reduced:
             told = risks.tells(rule) if rule is not None else None
             if told is not None:
                 self.absent[name[1]] = (firsts.setdefault((name, ("none", None)), len(firsts)), told)
+        self.named = {value: name for name in self.absent for value in seen.values.get((layer, name), ())}
         self.tellers = sorted({told for _, told in self.absent.values()})
         self.numbers: dict[frozenset[int], int] = {}
         self.known: dict[tuple[int | None, tuple[bool, ...]], int] = {}
@@ -204,10 +210,10 @@ class _Reduced:
     def _marks(self, here: int | None, told: tuple[bool, ...]) -> frozenset[int]:
         fleet = self.seen.fleet
         facts = fleet.layers[here] if here is not None else ()
-        names = {fleet.facts[fact].name for fact in facts}
+        names = {self.named[fact] for fact in self.named.keys() & set(facts)}
         telling = {one for one, says in zip(self.tellers, told, strict=True) if says}
         missing = (none for name, (none, one) in self.absent.items() if one in telling and name not in names)
-        return frozenset((*(self.marks[fact] for fact in facts if fact in self.marks), *missing))
+        return frozenset((*(self.marks[fact] for fact in self.marks.keys() & set(facts)), *missing))
 
 
 def _against(
@@ -243,12 +249,13 @@ class _Spread:
         for member, number in zip(fleet.members, of, strict=True):
             for layer, one in member.items():
                 groups_of[layer, one].add(number)
-        wanted = {(name[0], fact) for name in names for fact in seen.values.get(name, ())}
+        wanted: dict[str, set[int]] = defaultdict(set)
+        for name in names:
+            wanted[name[0]] |= seen.values.get(name, set())
         self.groups: dict[tuple[str, int], set[int]] = defaultdict(set)
         for (layer, one), numbers in groups_of.items():
-            for fact in fleet.layers[one]:
-                if (layer, fact) in wanted:
-                    self.groups[layer, fact] |= numbers
+            for fact in wanted[layer].intersection(fleet.layers[one]):
+                self.groups[layer, fact] |= numbers
 
     def separation(self, name: Name, one: Difference) -> Separation:
         layer, _ = name
@@ -256,7 +263,7 @@ class _Spread:
         groups: dict[str, set[int]] = defaultdict(set)
         for fact in self.seen.values.get(name, ()):
             text = risks.text(*name, self.fleet.facts[fact].fact)
-            counts[text] += self.seen.counts[layer, fact]
+            counts[text] += self.seen.counts[layer][fact]
             groups[text] |= self.groups[layer, fact]
         if sum(counts.values()) < len(self.fleet):
             self._count_missing(name, counts, groups)

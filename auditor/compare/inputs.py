@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -249,19 +249,19 @@ class Reader:
             if skeleton is not data:
                 self._skeletons.add(skeleton)
         try:
-            layers = dict(zip(outer.layers, map(self._raw_layer, raws), strict=True))
+            layers = {layer: self._raw_layer(layer, raw) for layer, raw in zip(outer.layers, raws, strict=True)}
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise _Bad(str(error) or type(error).__name__) from error
         self._add(name, "fingerprint", None, layers)
 
-    def _raw_layer(self, data: bytes) -> int:
-        digest = blake2b(data, digest_size=16).digest()
+    def _raw_layer(self, kind: str, data: bytes) -> int:
+        digest = sha256(data).digest()
         known = self._layers.get(digest)
         if known is None:
             layer = self._layer.decode(data)
             if not _canonical(data, layer):
                 self._refuse_duplicates(data)
-            known = self._layers[digest] = self.fleet.intern(layer)
+            known = self._layers[digest] = self.fleet.intern(kind, layer)
         return known
 
     def _refuse_duplicates(self, data: bytes) -> None:
@@ -278,7 +278,7 @@ class Reader:
             raise _Bad(f"it is no JSON: {error}") from error
 
     def _of_fingerprint(self, fingerprint: Fingerprint) -> dict[str, int]:
-        return {layer: self.fleet.intern(facts) for layer, facts in fingerprint.layers.items()}
+        return {layer: self.fleet.intern(layer, facts) for layer, facts in fingerprint.layers.items()}
 
     def _other(self, name: str, data: bytes, error: Exception | None = None) -> None:
         """A document that is no fingerprint of this version: an audit, or one that cannot be read."""

@@ -236,8 +236,7 @@ def holds(facts: Sequence[Fact | None]) -> bool | None:
 def key(layer: str, name: str, fact: Fact | None) -> Key:
     """What facts are compared by: their value, whatever it was read from; or ``none``, or ``unknown``."""
     if isinstance(fact, Known):
-        # True and 1 are the same to Python.
-        return ("flag" if isinstance(fact.value, bool) else "value", fact.value)
+        return ("value", fact.value)
     if isinstance(fact, Unknown):
         return ("none" if is_nothing(fact.reason) else "unknown", None)
     rule = rule_of(layer, name)

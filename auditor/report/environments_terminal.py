@@ -58,7 +58,9 @@ def _pair(pair: Pair, everything: bool, width: int) -> Iterable[RenderableType]:
         yield Text()
         yield Text(f"Their environments. {plain(pair.prediction.answer)}", style="bold")
     for risk in ("rules-out", "at-risk"):
-        yield from _entries(environments.RISKS[risk], environments.entries(pair.prediction.differences, risk), risk)
+        yield from _entries(
+            environments.RISKS[risk], environments.entries(pair.prediction.differences, risk), risk, everything
+        )
     yield from _lines(environments.UNKNOWN, environments.unknown_lines(pair), "yellow")
     yield from _aside(environments.entries(pair.prediction.differences, "irrelevant"), everything)
 
@@ -143,7 +145,7 @@ def _many(many: Many, everything: bool) -> Iterable[RenderableType]:
         yield Text(odd, style="yellow")
     yield from _reached(many)
     for risk in ("rules-out", "at-risk"):
-        yield from _entries(environments.RISKS[risk], environments.separated(many.separating, risk), risk)
+        yield from _entries(environments.RISKS[risk], environments.separated(many.separating, risk), risk, everything)
     yield from _lines(environments.UNKNOWN, environments.unknown_of_many(many), "yellow")
     yield from _aside(environments.separated(many.irrelevant, "irrelevant"), everything)
 
@@ -164,28 +166,29 @@ def _reached(many: Many) -> Iterable[RenderableType]:
         yield indented(Text(f"and {len(many.reached) - SHOWN_GROUPS:,} more", style="dim"))
 
 
-def _entries(title: str, entries: Sequence[Entry], risk: Risk) -> Iterable[RenderableType]:
+def _entries(title: str, entries: Sequence[Entry], risk: Risk, everything: bool) -> Iterable[RenderableType]:
     if not entries:
         return
+    most_entries, most_rows = (len(entries), None) if everything else (SHOWN_ENTRIES, SHOWN_ROWS)
     yield Text()
     yield Text(title, style="bold")
-    for entry in entries[:SHOWN_ENTRIES]:
-        for name, values in entry.rows[:SHOWN_ROWS]:
+    for entry in entries[:most_entries]:
+        for name, values in entry.rows[:most_rows]:
             yield item(Text.assemble((name, _RISK_STYLES[risk]), f"  {values}"))
-        more = len(entry.rows) - SHOWN_ROWS
+        more = len(entry.rows[most_rows:]) if most_rows is not None else 0
         said = Text(f"and {more} more; " if more > 0 else "", style="dim")
         said.append(entry.reason, style="dim")
         yield Padding(said, (0, 0, 0, 4))
         for source in entry.sources[:1] if risk != "rules-out" else entry.sources:
             yield Padding(Text(source, style="dim", overflow="fold", no_wrap=False), (0, 0, 0, 4))
-    if len(entries) > SHOWN_ENTRIES:
-        rest = sum(len(entry.rows) for entry in entries[SHOWN_ENTRIES:])
-        yield indented(Text(f"and {rest} more (--format json has all of them)", style="dim"))
+    rest = sum(len(entry.rows) for entry in entries[most_entries:])
+    if rest:
+        yield indented(Text(f"and {rest} more (--all shows them)", style="dim"))
 
 
 def _aside(entries: Sequence[Entry], everything: bool) -> Iterable[RenderableType]:
     if everything:
-        yield from _entries(environments.RISKS["irrelevant"], entries, "irrelevant")
+        yield from _entries(environments.RISKS["irrelevant"], entries, "irrelevant", everything)
     elif entries:
         yield Text()
         yield Text(environments.hidden_sentence(sum(len(entry.rows) for entry in entries)), style="dim")

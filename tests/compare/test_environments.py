@@ -203,7 +203,7 @@ def test_what_was_trained_is_compared_where_both_are_runs() -> None:
 def fleet_of(members: Sequence[Fingerprint]) -> Fleet:
     fleet = Fleet()
     for number, member in enumerate(members):
-        layers = {layer: fleet.intern(facts) for layer, facts in member.layers.items()}
+        layers = {layer: fleet.intern(layer, facts) for layer, facts in member.layers.items()}
         fleet.add(Subject(str(number), "fingerprint"), layers)
     return fleet
 

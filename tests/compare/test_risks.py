@@ -99,7 +99,8 @@ def test_what_agrees_is_no_difference() -> None:
     assert classify("os", "libc", known("glibc 2.36"), Known("glibc 2.36", "elsewhere")) is None
     assert classify("hardware", "gpu", Unknown("the process used no CUDA device"), Unknown("no torch was seen")) is None
     assert classify("libraries", "numpy", None, None) is None
-    assert classify("libraries", "switch:x", known(True), known(1)) == "at-risk"
+    assert classify("libraries", "switch:x", known(True), known(1)) is None
+    assert classify("libraries", "switch:x", known(True), known(0)) == "at-risk"
 
 
 @pytest.mark.parametrize(
