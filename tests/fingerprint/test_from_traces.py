@@ -15,7 +15,8 @@ import pytest
 from auditor import fingerprint
 from auditor.fingerprint import gpu, variables
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
-from auditor.records.trace import Environment, Gpu, Hello, ProcessTrace, Step, Torch
+from auditor.records.run import ImageFacts
+from auditor.records.trace import Build, Data, DataFile, Environment, Gpu, Hello, ProcessTrace, Step, Torch
 from auditor.store import build_trace, parse_trace
 
 ROOT = Path(__file__).parents[2]
@@ -440,3 +441,44 @@ def test_a_driver_that_does_not_answer(error: Exception, reason: str) -> None:
     nvml = StandIn(error)
     assert gpu.read_driver(nvml) == Unknown(reason)
     assert nvml.open == 0
+
+
+def test_of_a_container_only_what_it_had_from_here_is_read(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "project" / "libown.so", tmp_path / "libimage.so"
+    inner.parent.mkdir()
+    (inner.parent / "x.csv").write_text("1", encoding="utf-8")
+    for path in (inner, outer):
+        path.write_bytes(b"\x7fELF")
+    builds = {str(path): Build("abc", 4, path.stat().st_mtime_ns) for path in (inner, outer)}
+    read = DataFile("x.csv", 1, (inner.parent / "x.csv").stat().st_mtime_ns)
+    trace = process(
+        environment=ENVIRONMENT, libraries=tuple(builds), builds=builds, data=(Data([read], False),), sources=()
+    )
+    image = ImageFacts("training:latest", "sha256:12", ("registry/training@sha256:34",))
+    found = fingerprint.from_traces([trace], "container", project=inner.parent, image=image)
+    assert value(found, "libraries", "object:libimage.so") == ("build-id:abc",)
+    own = value(found, "libraries", "object:libown.so")
+    assert isinstance(own, tuple) and [part.partition(":")[0] for part in own] == ["build-id", "sha256"]
+    assert value(found, "run", "data:files") == 1
+    assert value(found, "os", "image:id") == "sha256:12"
+    assert value(found, "os", "image:digests") == ("registry/training@sha256:34",)
+    assert found.layers["run"]["git:commit"] == Unknown("the project is in no git repository")
+    elsewhere = fingerprint.from_traces([trace], "elsewhere", found, inner.parent, image)
+    assert elsewhere == found
+    local = fingerprint.from_traces([trace], "here", project=inner.parent)
+    assert local.layers["os"]["image:id"] == Unknown("the run used no image")
+    nameless = fingerprint.from_traces([trace], "container", image=ImageFacts("x", "sha256:1", ()))
+    assert nameless.layers["os"]["image:digests"] == Unknown("no registry is known to have the image")
+    assert nameless.layers["run"]["data"] == Unknown("it is not known where the project is")
+
+
+def test_of_a_forked_process_the_interpreter_is_that_of_its_parent() -> None:
+    parent = msgspec.structs.replace(TRAINING, steps=(), file="1-1.jsonl", torch=(), gpus=())
+    hello = msgspec.structs.replace(HELLO, kind="fork", parent="1-1.jsonl", child=1, hash_seed="18")
+    child = process(hello=hello, steps=(STEP,), torch=(TORCH,), file="2-2.jsonl")
+    found = fingerprint.from_traces([parent, child], "elsewhere")
+    assert value(found, "interpreter", "version") == "3.9.1"
+    assert value(found, "libraries", "loaded:openmp") == ("/usr/lib/libgomp.so.1",)
+    assert value(found, "libraries", "switch:cudnn_benchmark") is True
+    orphan = msgspec.structs.replace(child, hello=msgspec.structs.replace(hello, parent="2-2.jsonl"))
+    assert isinstance(fingerprint.from_traces([orphan], "elsewhere").layers["interpreter"]["version"], Unknown)

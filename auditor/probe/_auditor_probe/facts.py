@@ -7,15 +7,19 @@ import time
 from . import distributions
 
 PROTOCOL = 1
-_open = open  # before anything is replaced
-_LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
+def _listed():
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
+    with open(path, encoding="ascii") as file:
+        return frozenset(word for line in file for word in line.partition("#")[0].split())
+
+
+# Read at once: a program may give up its right to read files, or leave for another root directory.
+_NAMES = _listed()
 
 
 def variables():
     """The environment variables that ``variables.txt`` names; never anything else."""
-    with _open(_LIST, encoding="ascii") as file:
-        names = {word for line in file for word in line.partition("#")[0].split()}
-    return {name: os.environ[name][:1000] for name in sorted(names.intersection(os.environ))}
+    return {name: os.environ[name][:1000] for name in sorted(_NAMES.intersection(os.environ))}
 
 
 def arguments():

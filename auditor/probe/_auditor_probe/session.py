@@ -120,9 +120,11 @@ class Session:
 
     def watch(self):
         """Begins to watch random streams and entropy; imported only now, since most interpreters never get here."""
+        from . import numerics
         from .entropy import Entropy
         from .streams import Streams
 
+        self.numerics = numerics
         self.streams = Streams(self)
         self.entropy = Entropy(self, self.config.get("directory_order"))
         self.streams.watch_python()
@@ -193,9 +195,7 @@ class Session:
                 self.guard("numerics", self._numerics, libraries)
 
     def _numerics(self, libraries):
-        from . import numerics
-
-        self.send("numerics", numerics.described(libraries))
+        self.send("numerics", self.numerics.described(libraries))
 
     def stop(self, why):
         """Ends the whole process on purpose, as if the program had ended well."""
