@@ -163,7 +163,7 @@ def _fingerprint(
             **packages.facts(inside),
             **origins.facts(inside, files.revisions),
             **libraries.facts(inside),
-            **objects.facts(inside, files.digests),
+            **objects.facts(inside, files.digests, objects.CHANGED if image is None else objects.IN_IMAGE),
         },
         "cuda": cuda.facts(inside, host.driver),
         "hardware": {
@@ -173,7 +173,7 @@ def _fingerprint(
         },
         "os": {
             **libc.facts(inside),
-            **container.facts(host.system, host.kernel),
+            **container.facts(inside, host.system, host.kernel),
             **container.of_image(image, no_image),
         },
         "run": {**files.project, **uses},

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from auditor.fingerprint.fact import fact
+from auditor.fingerprint.inside import Inside
 from auditor.records.fingerprint import Fact, Known, Unknown
 from auditor.records.run import ImageFacts
 
@@ -40,8 +41,11 @@ class Kernel(msgspec.Struct, frozen=True):
     machine: str
 
 
-def facts(system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]:
-    """``release``, ``container``, ``limit:cpus``, ``limit:memory`` (bytes), ``kernel`` and ``machine``."""
+def facts(inside: Inside, system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]:
+    """``release``, ``container``, ``limit:cpus``, ``limit:memory`` (bytes), ``kernel`` and ``machine``.
+
+    The release is the process's own where it told it.
+    """
     found: dict[str, Fact] = {}
     if isinstance(system, Unknown):
         found.update(dict.fromkeys(("container", "limit:cpus", "limit:memory", "release"), system))
@@ -51,6 +55,9 @@ def facts(system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]
         found["limit:cpus"] = Known("none" if limits.cpus is None else limits.cpus, "control group")
         found["limit:memory"] = Known("none" if limits.memory is None else limits.memory, "control group")
         found["release"] = fact(system.release, "os-release", "there is no os-release file")
+    told = parse_os_release(inside.environment.release) if inside.environment is not None else ""
+    if told:
+        found["release"] = Known(told, "os-release")
     if isinstance(kernel, Unknown):
         found.update(dict.fromkeys(("kernel", "machine"), kernel))
     else:
@@ -60,10 +67,11 @@ def facts(system: System | Unknown, kernel: Kernel | Unknown) -> dict[str, Fact]
 
 
 def of_image(image: ImageFacts | None, absent: str) -> dict[str, Fact]:
-    """``image:id`` and ``image:digests`` (in registries) of the image that the run was started from."""
+    """``image:id`` and ``image:digests`` (in registries) of the image that a run started from; ``container``, too."""
     if image is None:
         return {"image:digests": Unknown(absent), "image:id": Unknown(absent)}
     return {
+        "container": Known("docker", "the run's image"),
         "image:digests": fact(image.digests or None, "Docker engine", "no registry is known to have the image"),
         "image:id": fact(image.id, "Docker engine", "the engine names none"),
     }

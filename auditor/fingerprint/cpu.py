@@ -29,8 +29,10 @@ class Processor(msgspec.Struct, frozen=True):
 
 
 def facts(inside: Inside, processor: Processor | Unknown, cores: int | Unknown) -> dict[str, Fact]:
-    """The facts of the machine's processor and of how the process used it."""
-    found: dict[str, Fact] = {"cores": cores if isinstance(cores, Unknown) else fact(cores, "scheduler affinity", "")}
+    """The facts of the machine's processor and of how the process used it; ``cores`` where it did not tell its own."""
+    told = inside.environment.cores if inside.environment is not None else None
+    own = cores if told is None else told
+    found: dict[str, Fact] = {"cores": own if isinstance(own, Unknown) else fact(own, "scheduler affinity", "")}
     if isinstance(processor, Unknown):
         found.update(dict.fromkeys(("cpu", "microcode", "vector-extensions"), processor))
     else:

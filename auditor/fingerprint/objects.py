@@ -18,13 +18,16 @@ BUDGET = 512 << 20
 """Bytes that are digested whole in all; what comes after, in the order of the paths, is told by its build id."""
 SAMPLES, SAMPLE = 16, 16 << 10
 
+CHANGED = "does not lie here as it was mapped"
+IN_IMAGE = "lies in the image, whose id covers it"
 WHOLE, SAMPLED, BUILD = "sha256:", "sampled:", "build-id:"
 
 
-def facts(inside: Inside, digests: Mapping[str, str] | Unknown) -> dict[str, Fact]:
+def facts(inside: Inside, digests: Mapping[str, str] | Unknown, gone: str = CHANGED) -> dict[str, Fact]:
     """``object:<file name>``: its build id and digest, where known; ``digests`` are by path (``read_digests``).
 
-    Objects of one name have one fact with the parts of all. Where neither is known, Unknown says why.
+    Objects of one name have one fact with the parts of all. Where neither is known, Unknown says why (``gone``: why a
+    digest can be missing).
     """
     if inside.mapped is None:
         return {}
@@ -36,8 +39,7 @@ def facts(inside: Inside, digests: Mapping[str, str] | Unknown) -> dict[str, Fac
             found.add(f"{BUILD}{build.id}")
         if not isinstance(digests, Unknown) and path in digests:
             found.add(digests[path])
-    gone = Unknown("it has no build id, and does not lie here as it was mapped")
-    absent = digests if isinstance(digests, Unknown) else gone
+    absent = digests if isinstance(digests, Unknown) else Unknown(f"it has no build id, and {gone}")
     source = "the file mapped in /proc/self/maps"
     return {f"object:{name}": Known(tuple(sorted(found)), source) if found else absent for name, found in parts.items()}
 

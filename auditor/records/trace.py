@@ -77,7 +77,8 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Environment(Line, frozen=True, forbid_unknown_fields=True, tag="environment"):
     """Facts about the interpreter, seen from inside: allow-listed variables and installed distributions.
 
-    ``origins`` holds the distributions whose origin is told, ``locale`` the C library's when the line was sent.
+    ``origins`` holds the distributions whose origin is told, ``locale`` the C library's when the line was sent,
+    ``release`` the text of the system's ``os-release`` file, ``cores`` how many processors the process may run on.
     """
 
     executable: str
@@ -91,6 +92,8 @@ class Environment(Line, frozen=True, forbid_unknown_fields=True, tag="environmen
     ns: int
     origins: dict[str, Origin] = {}
     locale: str = ""
+    release: str = ""
+    cores: int | None = None
 
 
 class Torch(Line, frozen=True, forbid_unknown_fields=True, tag="torch"):

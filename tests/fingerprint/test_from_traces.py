@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from auditor import fingerprint
-from auditor.fingerprint import gpu, variables
+from auditor.fingerprint import container, gpu, variables
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
 from auditor.records.run import ImageFacts
 from auditor.records.trace import Build, Data, DataFile, Environment, Gpu, Hello, ProcessTrace, Step, Torch
@@ -261,6 +261,8 @@ def test_of_a_real_run(tmp_path: Path) -> None:
     assert value(found, "libraries", "torch:version") == str(torch.__version__)
     assert value(found, "hardware", "threads") == 1
     assert value(found, "hardware", "dispatch") == torch.backends.cpu.get_cpu_capability()
+    assert value(found, "hardware", "cores") == len(os.sched_getaffinity(0))
+    assert value(found, "os", "release") == container.read_os_release()
     assert value(found, "libraries", "loaded:torch")
     assert value(found, "os", "loaded:libc")
     for text in (trace.read_text(encoding="utf-8"), msgspec.json.encode(found).decode()):
@@ -463,6 +465,12 @@ def test_of_a_container_only_what_it_had_from_here_is_read(tmp_path: Path) -> No
     assert value(found, "os", "image:id") == "sha256:12"
     assert value(found, "os", "image:digests") == ("registry/training@sha256:34",)
     assert found.layers["run"]["git:commit"] == Unknown("the project is in no git repository")
+    assert value(found, "os", "container") == "docker"
+    assert isinstance(found.layers["os"]["release"], Unknown) and isinstance(found.layers["hardware"]["cores"], Unknown)
+    told = msgspec.structs.replace(ENVIRONMENT, release='PRETTY_NAME="Odd Linux 1"\n', cores=3)
+    telling = fingerprint.from_traces([msgspec.structs.replace(trace, environment=told)], "container", image=image)
+    assert value(telling, "os", "release") == "Odd Linux 1"
+    assert value(telling, "hardware", "cores") == 3
     elsewhere = fingerprint.from_traces([trace], "elsewhere", found, inner.parent, image)
     assert elsewhere == found
     local = fingerprint.from_traces([trace], "here", project=inner.parent)

@@ -7,6 +7,7 @@ import time
 from . import distributions
 
 PROTOCOL = 1
+_open = open  # before anything is replaced
 def _listed():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
     with open(path, encoding="ascii") as file:
@@ -104,6 +105,8 @@ def environment():
         "origins": origins,
         "libc": _libc(),
         "locale": _locale(),
+        "release": _release(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
     }
 
 
@@ -112,6 +115,17 @@ def _libc():
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, ValueError, OSError):
         return ""
+
+
+def _release():
+    """The text of the system's ``os-release`` file; empty where there is none to read."""
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        try:
+            with _open(path, encoding="utf-8", errors="replace") as file:
+                return file.read(4096)
+        except OSError:
+            continue
+    return ""
 
 
 def _locale():
