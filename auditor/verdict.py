@@ -100,7 +100,7 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
         bit_exact = Expectation("possible", "Nothing that is known to matter differs.")
         answer = f"{who} can reach bit-exact: nothing that is known to matter differs."
     seed_stable = _seed_stable_expected([*ruling, *risky], unknown, bit_exact)
-    if ruling and seed_stable.prospect != "possible":
+    if ruling and seed_stable.prospect == "at-risk":
         answer += f" Even that is at risk: {_listed([one for one in differences if _strays(one)])}."
     if unknown and (ruling or risky):
         answer += f" Besides, {_names(unknown)} not known of {'both' if count == 2 else 'all of them'}."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from auditor.compare import risks
 from auditor.compare.risks import Uses
 from auditor.records.environments import RISKS, Difference
-from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Unknown
+from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
 
 NOT_SEEN = "the fingerprint does not list them"
 
@@ -66,13 +66,18 @@ def names(fingerprints: Sequence[Fingerprint]) -> Iterable[tuple[str, str]]:
 
     What a run trained on and used is compared only where each of them is of a run.
     """
-    of_runs = all(fingerprint.layers.get("run") for fingerprint in fingerprints)
+    of_runs = all(is_of_run(fingerprint.layers.get("run", {})) for fingerprint in fingerprints)
     found: set[tuple[str, str]] = set(expected())
     for fingerprint in fingerprints:
         for layer, facts in fingerprint.layers.items():
             if layer != "run" or of_runs:
                 found.update((layer, name) for name in facts)
     return sorted(found, key=lambda one: (LAYERS.index(one[0]) if one[0] in LAYERS else len(LAYERS), one))
+
+
+def is_of_run(layer: Mapping[str, Fact]) -> bool:
+    """Whether a fingerprint with this layer of the run is that of a run, and not of an interpreter described."""
+    return any(isinstance(fact, Known) and not name.startswith("git:") for name, fact in layer.items())
 
 
 def expected() -> Iterable[tuple[str, str]]:

@@ -48,7 +48,8 @@ def group(fleet: Fleet) -> Grouping:
     A fact is left out of account where no difference between any of the values that occur matters. Time and memory
     are linear in the number of fingerprints and of distinct layers.
     """
-    of_runs = all(fleet.layers[member["run"]] if "run" in member else False for member in fleet.members)
+    runs = {member.get("run") for member in fleet.members}
+    of_runs = all(run is not None and environments.is_of_run(fleet.layer(run)) for run in runs)
     seen = _Seen(fleet, of_runs)
     used = risks.uses_of(lambda layer, name: seen.facts((layer, name)))
     relevant: set[Name] = set()

@@ -122,7 +122,7 @@ def spread(one: Separation, shown: int = 4) -> str:
     """The values of a fact with how many environments have each."""
     parts = [f"{short(value.value)} ({value.count:,})" for value in one.values[:shown]]
     if one.distinct > shown:
-        parts.append(f"{one.distinct - shown:,} more values")
+        parts.append(counted(one.distinct - shown, "more value"))
     return ", ".join(parts)
 
 
