@@ -58,6 +58,7 @@ bench: $(INTEGRATIONS_VENV)/.integrations ## Measure what the probe and an audit
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/overhead.py
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/audit_cost.py
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/startup.py
+	$(INTEGRATIONS_VENV)/bin/python benchmarks/compare.py
 
 image: ## Build the image; LOCK=cpu for the CPU build of torch.
 	docker build --tag auditor:0.1.0 --build-arg LOCK=$(if $(filter auto,$(LOCK)),cuda,$(LOCK)) .

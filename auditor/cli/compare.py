@@ -15,7 +15,7 @@ FORMATS = ("terminal", "json", "markdown")
 
 
 def compare(
-    things: Annotated[list[str] | None, typer.Argument(metavar="A B ...", hidden=True)] = None,
+    things: Annotated[list[str] | None, typer.Argument(metavar="A B", hidden=True)] = None,
     require: Annotated[
         str | None,
         typer.Option(
