@@ -8,6 +8,8 @@ from . import distributions
 
 PROTOCOL = 1
 _open = open  # before anything is replaced
+
+
 def _listed():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "variables.txt")
     with open(path, encoding="ascii") as file:
