@@ -32,6 +32,7 @@ RISKS: dict[Risk, str] = {
 }
 UNKNOWN = "Matters and is not known"
 _LONGEST = 60
+_REASON = 300  # characters of a reason that a fingerprint gives
 _NOT_KNOWN = "not known: "
 
 
@@ -85,7 +86,7 @@ def unknown_lines(pair: Pair) -> tuple[str, ...]:
     by_reason: dict[str, list[str]] = {}
     for one in pair.prediction.unknown:
         reasons = [value.removeprefix(_NOT_KNOWN) if value.startswith(_NOT_KNOWN) else "" for value in one.values]
-        distinct = "; ".join(dict.fromkeys(plain(reason) for reason in reasons if reason))
+        distinct = "; ".join(dict.fromkeys(plain(reason[:_REASON]) for reason in reasons if reason))
         of = [plain(subject.name) for subject, reason in zip(pair.subjects, reasons, strict=True) if reason]
         who = f" of {of[0]}" if len(of) == 1 else ""
         by_reason.setdefault(f"not known{who} ({distinct})", []).append(plain(one.name))
@@ -132,7 +133,8 @@ def short(value: str) -> str:
         return "not known"
     if value.startswith("none ("):
         return "none"
-    text = plain(value)
+    # A value may be of any length, and only its beginning is shown.
+    text = plain(value[: 2 * _LONGEST])
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
