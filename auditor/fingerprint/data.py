@@ -13,7 +13,6 @@ import msgspec
 from auditor.fingerprint.inside import NOT_REPORTED
 from auditor.records.fingerprint import Fact, Known, Unknown
 from auditor.records.trace import DataFile, ProcessTrace
-from auditor.store import open_regular
 
 NAMES = ("data", "data:files", "data:how")
 LARGEST = 64 << 20
@@ -145,6 +144,8 @@ def _how(reading: Reading, parts: Sequence[Part]) -> str:
 
 def _content(path: Path, part: Part) -> str | Unknown:
     """The digest of a file's content in hexadecimal digits, or why there is none."""
+    from auditor.store import open_regular  # describing an interpreter needs none of it, and should be quick
+
     file, digest = part.file, hashlib.blake2b(digest_size=16)
     try:
         with open_regular(path) as opened:

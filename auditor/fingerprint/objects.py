@@ -10,7 +10,6 @@ from pathlib import Path
 from auditor.fingerprint.inside import Inside
 from auditor.records.fingerprint import Fact, Known, Unknown
 from auditor.records.trace import Build
-from auditor.store import open_regular
 
 LARGEST = 64 << 20
 """Bytes up to which an object is digested whole. CUDA's largest have hundreds of megabytes, and all have build ids."""
@@ -69,6 +68,8 @@ def read_digests(builds: Mapping[str, Build], inside_of: Sequence[Path] = (Path(
 
 def _digest(path: Path, build: Build, whole: bool) -> str | None:
     """The hexadecimal digest, or None where the file is not there, not readable, or not the one that was mapped."""
+    from auditor.store import open_regular  # describing an interpreter needs none of it, and should be quick
+
     digest = hashlib.sha256()
     try:
         with open_regular(path) as file:
