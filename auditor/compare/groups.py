@@ -16,6 +16,14 @@ _LISTED = 50  # values of a fact that are listed
 _LARGE = 3  # members of a group beside which a group of one is odd
 
 Name = tuple[str, str]
+Teller = tuple[str, str, bool]
+
+
+class Gap(NamedTuple):
+    """Names of a layer that a member lacks; ``none`` are those of which it is known that there is nothing."""
+
+    names: frozenset[str]
+    none: frozenset[str]
 
 
 class Cluster(NamedTuple):
@@ -112,7 +120,9 @@ class _Seen:
                         counts[fact] += count
             for fact in counts:
                 self.values[layer, fleet.facts[fact].name].add(fact)
-        self._told: dict[tuple[tuple[str, str, bool], int | None], bool] = {}
+        self._told: dict[tuple[Teller, int | None], bool] = {}
+        layers = {name[0] for name in (*self.values, *environments.expected())}
+        self.gaps = {layer: self._gaps(layer) for layer in sorted(layers)}
 
     def held(self, name: Name) -> int:
         """How many members have the fact."""
@@ -133,34 +143,42 @@ class _Seen:
     def facts(self, name: Name) -> list[Fact | None]:
         """The distinct values of a fact, and what it is for those that do not have it."""
         found: list[Fact | None] = [self.fleet.facts[number].fact for number in sorted(self.values.get(name, ()))]
-        if self.held(name) < len(self.fleet):
-            missing = {self.missing(name, member) for member in self._without(name)}
-            found += [Unknown(environments.NOT_SEEN) if one == "unknown" else None for one in sorted(missing)]
+        gaps = set(self.gaps.get(name[0], ()))
+        missing = {name[1] in gap.none for gap in gaps if gap is not None and name[1] in gap.names}
+        return found + [None if none else Unknown(environments.NOT_SEEN) for none in sorted(missing)]
+
+    def _gaps(self, layer: str) -> list[Gap | None]:
+        """What of a layer each member lacks that any other one has, or that all should have; None for nothing."""
+        names = {name[1] for name in self.values if name[0] == layer and self.held(name) < len(self.fleet)}
+        names.update(name for of, name in environments.expected() if of == layer and (of, name) not in self.values)
+        if not names:
+            return [None] * len(self.fleet)
+        tellers: dict[Teller, set[str]] = defaultdict(set)
+        for name in sorted(names):
+            rule = risks.rule_of(layer, name)
+            teller = risks.tells(rule) if rule is not None else None
+            if teller is not None:
+                tellers[teller].add(name)
+        name_of = [noted.name for noted in self.fleet.facts]
+        missing: dict[int | None, frozenset[str]] = {None: frozenset(names)}
+        known: dict[tuple[frozenset[str], tuple[bool, ...]], Gap] = {}
+        found: list[Gap | None] = []
+        for member in self.fleet.members:
+            number = member.get(layer)
+            if number is not None and number not in missing:
+                missing[number] = frozenset(names.difference(map(name_of.__getitem__, self.fleet.layers[number])))
+            if not missing[number]:
+                found.append(None)
+                continue
+            told = tuple(self._is_told(one, member) for one in tellers)
+            key = (missing[number], told)
+            if key not in known:
+                absent = (absent for absent, says in zip(tellers.values(), told, strict=True) if says)
+                known[key] = Gap(missing[number], missing[number].intersection(chain.from_iterable(absent)))
+            found.append(known[key])
         return found
 
-    def _without(self, name: Name) -> list[dict[str, int]]:
-        """One member of each kind that lacks the fact: by its own layer, and by that of the witness."""
-        layer, _ = name
-        rule = risks.rule_of(*name)
-        told = risks.tells(rule) if rule is not None else None
-        witness = told[0] if told is not None else ""
-        distinct: dict[tuple[int | None, int | None], dict[str, int]] = {}
-        for member in self.fleet.members:
-            distinct.setdefault((member.get(layer), member.get(witness)), member)
-        held = self.values.get(name, set())
-        return [
-            member
-            for member in distinct.values()
-            if layer not in member or not held.intersection(self.fleet.layers[member[layer]])
-        ]
-
-    def missing(self, name: Name, member: dict[str, int]) -> str:
-        """What it means that a member lacks a fact: ``none`` or ``unknown``."""
-        rule = risks.rule_of(*name)
-        told = risks.tells(rule) if rule is not None else None
-        return "none" if told is not None and self.is_told(told, member) else "unknown"
-
-    def is_told(self, told: tuple[str, str, bool], member: dict[str, int]) -> bool:
+    def _is_told(self, told: Teller, member: dict[str, int]) -> bool:
         """Whether what ``risks.tells`` of a rule says that a missing fact of a member is absent."""
         layer, name, known = told
         number = member.get(layer)
@@ -172,7 +190,7 @@ class _Seen:
     def keys(self, relevant: set[Name]) -> list[tuple[int, ...]]:
         """For each member what it is grouped by: a number for each layer, made of what is relevant in it alone."""
         layers = [_Reduced(self, layer, relevant) for layer in sorted({layer for layer, _ in relevant})]
-        return [tuple(layer.number(member) for layer in layers) for member in self.fleet.members]
+        return [tuple(layer.number(index) for layer in layers) for index in range(len(self.fleet))]
 
 
 class _Reduced:
@@ -182,39 +200,31 @@ class _Reduced:
     """
 
     def __init__(self, seen: _Seen, layer: str, relevant: set[Name]) -> None:
-        self.seen, self.layer = seen, layer
+        self.fleet, self.gaps, self.layer = seen.fleet, seen.gaps[layer], layer
         self.marks: dict[int, int] = {}
-        self.absent: dict[str, tuple[int, tuple[str, str, bool]]] = {}
+        self.absent: dict[str, int] = {}
         firsts: dict[object, int] = {}
         for name in sorted(one for one in relevant if one[0] == layer):
             for value in seen.values.get(name, ()):
                 key = risks.key(*name, seen.fleet.facts[value].fact)
                 if key[0] != "unknown":
                     self.marks[value] = firsts.setdefault((name, key), len(firsts))
-            rule = risks.rule_of(*name)
-            told = risks.tells(rule) if rule is not None else None
-            if told is not None:
-                self.absent[name[1]] = (firsts.setdefault((name, ("none", None)), len(firsts)), told)
-        self.named = {value: name for name in self.absent for value in seen.values.get((layer, name), ())}
-        self.tellers = sorted({told for _, told in self.absent.values()})
+            self.absent[name[1]] = firsts.setdefault((name, ("none", None)), len(firsts))
         self.numbers: dict[frozenset[int], int] = {}
-        self.known: dict[tuple[int | None, tuple[bool, ...]], int] = {}
+        self.known: dict[tuple[int | None, Gap | None], int] = {}
 
-    def number(self, member: dict[str, int]) -> int:
+    def number(self, index: int) -> int:
         """What stands for the layer of a member."""
-        here = member.get(self.layer)
-        told = tuple(self.seen.is_told(one, member) for one in self.tellers)
-        if (here, told) not in self.known:
-            self.known[here, told] = self.numbers.setdefault(self._marks(here, told), len(self.numbers))
-        return self.known[here, told]
+        here, gap = self.fleet.members[index].get(self.layer), self.gaps[index]
+        if (here, gap) not in self.known:
+            self.known[here, gap] = self.numbers.setdefault(self._marks(here, gap), len(self.numbers))
+        return self.known[here, gap]
 
-    def _marks(self, here: int | None, told: tuple[bool, ...]) -> frozenset[int]:
-        fleet = self.seen.fleet
-        facts = fleet.layers[here] if here is not None else ()
-        names = {self.named[fact] for fact in self.named.keys() & set(facts)}
-        telling = {one for one, says in zip(self.tellers, told, strict=True) if says}
-        missing = (none for name, (none, one) in self.absent.items() if one in telling and name not in names)
-        return frozenset((*(self.marks[fact] for fact in self.marks.keys() & set(facts)), *missing))
+    def _marks(self, here: int | None, gap: Gap | None) -> frozenset[int]:
+        facts = self.fleet.layers[here] if here is not None else ()
+        present = [self.marks[fact] for fact in self.marks.keys() & set(facts)]
+        missing = [self.absent[name] for name in self.absent.keys() & gap.none] if gap is not None else []
+        return frozenset((*present, *missing))
 
 
 def _against(
@@ -245,7 +255,7 @@ class _Spread:
     """In which groups each value is."""
 
     def __init__(self, fleet: Fleet, seen: _Seen, names: Sequence[Name], of: Sequence[int]) -> None:
-        self.fleet, self.seen, self.of = fleet, seen, of
+        self.fleet, self.seen = fleet, seen
         groups_of: dict[tuple[str, int], set[int]] = defaultdict(set)
         for member, number in zip(fleet.members, of, strict=True):
             for layer, one in member.items():
@@ -253,6 +263,11 @@ class _Spread:
         wanted: dict[str, set[int]] = defaultdict(set)
         for name in names:
             wanted[name[0]] |= seen.values.get(name, set())
+        self.gaps: dict[str, dict[Gap, list[int]]] = {layer: defaultdict(list) for layer in seen.gaps}
+        for layer, gaps in seen.gaps.items():
+            for gap, number in zip(gaps, of, strict=True):
+                if gap is not None:
+                    self.gaps[layer][gap].append(number)
         self.groups: dict[tuple[str, int], set[int]] = defaultdict(set)
         for (layer, one), numbers in groups_of.items():
             for fact in wanted[layer].intersection(fleet.layers[one]):
@@ -266,8 +281,11 @@ class _Spread:
             text = risks.text(*name, self.fleet.facts[fact].fact)
             counts[text] += self.seen.counts[layer][fact]
             groups[text] |= self.groups[layer, fact]
-        if sum(counts.values()) < len(self.fleet):
-            self._count_missing(name, counts, groups)
+        for gap, numbers in self.gaps[layer].items():
+            if name[1] in gap.names:
+                text = risks.text(*name, None if name[1] in gap.none else Unknown(environments.NOT_SEEN))
+                counts[text] += len(numbers)
+                groups[text].update(numbers)
         values = [
             Value(text, count, tuple(sorted(groups[text])[:_LISTED]))
             for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -284,18 +302,6 @@ class _Spread:
             level=one.level,
             said=one.said,
         )
-
-    def _count_missing(self, name: Name, counts: Counter[str], groups: dict[str, set[int]]) -> None:
-        layer, _ = name
-        held = self.seen.values.get(name, set())
-        has = {number for number in self.seen.layers.get(layer, ()) if held.intersection(self.fleet.layers[number])}
-        for member, number in zip(self.fleet.members, self.of, strict=True):
-            if member.get(layer) in has:
-                continue
-            none = self.seen.missing(name, member) == "none"
-            text = risks.text(*name, None if none else Unknown(environments.NOT_SEEN))
-            counts[text] += 1
-            groups[text].add(number)
 
 
 def _rank(separation: Separation) -> tuple[int, int, str, str]:

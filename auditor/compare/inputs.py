@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -43,6 +43,13 @@ class _Outer(msgspec.Struct, forbid_unknown_fields=True):
     layers: dict[str, msgspec.Raw]
 
 
+class _Last(NamedTuple):
+    """How the last fingerprint was written: what is between its layers, and each layer's text and number."""
+
+    between: list[bytes]
+    layers: dict[str, tuple[bytes, int]]
+
+
 class _Head(msgspec.Struct):
     """What tells which document it is."""
 
@@ -70,7 +77,7 @@ class Reader:
         self._stdin = stdin
         self._problems: list[tuple[str, _Bad | EvidenceError]] = []
         self._layers: dict[bytes, int] = {}
-        self._skeletons: set[bytes] = set()
+        self._last: _Last | None = None
         self._outer = msgspec.json.Decoder(_Outer)
         self._layer = msgspec.json.Decoder(_Layer)
         self._names: dict[str, int] = {}
@@ -232,27 +239,60 @@ class Reader:
 
     def _document(self, name: str, data: bytes) -> None:
         """Add one JSON document; raises _Bad."""
-        try:
-            outer = self._outer.decode(data)
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            self._other(name, data, error)
-            return
-        if outer.schema != FINGERPRINT:
-            self._other(name, data)
-            return
+        layers = self._like_the_last(data)
+        if layers is None:
+            try:
+                outer = self._outer.decode(data)
+            except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+                self._other(name, data, error)
+                return
+            if outer.schema != FINGERPRINT:
+                self._other(name, data)
+                return
+            layers = self._fingerprint(data, outer)
+        self._add(name, "fingerprint", None, layers)
+
+    def _fingerprint(self, data: bytes, outer: _Outer) -> dict[str, int]:
         if len(data) > _LARGEST_FINGERPRINT:
             raise _Bad(f"it is larger than {_LARGEST_FINGERPRINT >> 20} MiB")
-        raws = [bytes(raw) for raw in outer.layers.values()]
-        skeleton = _skeleton(data, raws)
-        if skeleton not in self._skeletons:
-            self._refuse_duplicates(skeleton)
-            if skeleton is not data:
-                self._skeletons.add(skeleton)
+        raws = {layer: bytes(raw) for layer, raw in outer.layers.items()}
+        between = _between(data, list(raws.values()))
+        self._refuse_duplicates(data if between is None else b"0".join(between))
         try:
-            layers = {layer: self._raw_layer(layer, raw) for layer, raw in zip(outer.layers, raws, strict=True)}
+            layers = {layer: self._raw_layer(layer, raw) for layer, raw in raws.items()}
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise _Bad(str(error) or type(error).__name__) from error
-        self._add(name, "fingerprint", None, layers)
+        self._last = (
+            None if between is None else _Last(between, {layer: (raws[layer], layers[layer]) for layer in raws})
+        )
+        return layers
+
+    def _like_the_last(self, data: bytes) -> dict[str, int] | None:
+        """The layers of a document that is written as the last one was, but for what is in some layers; else None.
+
+        Files of one fleet mostly are: what is the same need not be read again, which is most of the work.
+        """
+        last = self._last
+        if last is None or len(data) > _LARGEST_FINGERPRINT or not data.startswith(last.between[0]):
+            return None
+        layers = {}
+        position = len(last.between[0])
+        for following, (kind, (raw, number)) in zip(last.between[1:], list(last.layers.items()), strict=True):
+            end = position + len(raw)
+            if not (data.startswith(raw, position) and data.startswith(following, end)):
+                end = data.find(following, position)
+                if end < 0:
+                    return None
+                raw = data[position:end]
+                # What ends too early is no whole value; whatever is wrong with it is said when all of it is read.
+                try:
+                    number = self._raw_layer(kind, raw)
+                except (msgspec.MsgspecError, RecursionError, ValueError, _Bad):
+                    return None
+                last.layers[kind] = (raw, number)
+            layers[kind] = number
+            position = end + len(following)
+        return layers if position == len(data) else None
 
     def _raw_layer(self, kind: str, data: bytes) -> int:
         digest = sha256(data).digest()
@@ -309,17 +349,17 @@ _BEGINNING = 64  # bytes by which a layer is looked for
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def _skeleton(data: bytes, layers: Sequence[bytes]) -> bytes:
-    """The document with a 0 in the place of each layer; all of it where a layer cannot be found in it in its turn."""
-    parts: list[bytes] = []
+def _between(data: bytes, layers: Sequence[bytes]) -> list[bytes] | None:
+    """What a document has before, between and after its layers; None where one cannot be found in it in its turn."""
+    between: list[bytes] = []
     position = 0
     for layer in layers:
         at = data.find(layer[:_BEGINNING], position)
         if at < 0 or not data.startswith(layer, at):
-            return data
-        parts += (data[position:at], b"0")
+            return None
+        between.append(data[position:at])
         position = at + len(layer)
-    return b"".join((*parts, data[position:]))
+    return [*between, data[position:]]
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from auditor.compare.inputs import Reader
@@ -225,6 +226,40 @@ def test_the_way_a_document_is_written_does_not_matter(form: dict[str, object], 
     again.write_text(ONE.replace("cpython", "cpythön"))
     reader = read(other, again)
     assert reader.fleet.members[0] == reader.fleet.members[1]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_refused_by_itself_is_refused_among_others_like_it(name: str, good: Path, tmp_path: Path) -> None:
+    text, said = BAD[name]
+    bad = tmp_path / "bad.json"
+    bad.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError) as caught:
+        read(good, good, bad, good)
+    assert len(caught.value.what.splitlines()) == 1
+    assert said in caught.value.what
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_documents_that_differ_little_are_read_as_they_are(indent: int | None, tmp_path: Path) -> None:
+    base = json.loads(ONE)
+    written = []
+    for layer in base["layers"]:
+        for name, fact in (
+            ("zz", "one"),
+            ("zz", '"libraries": {"is"'),
+            ("libraries", "{},"),
+            ("cuda", "\n    }\n  }\n}\n"),
+        ):
+            document = json.loads(ONE)
+            document["layers"][layer][name] = {"is": "known", "value": fact, "source": "a test"}
+            written.append(document)
+    written += [{**base, "layers": dict(list(base["layers"].items())[:3])}, base, {**base, "layers": {}}, base]
+    for number, document in enumerate(written):
+        (tmp_path / f"{number:03}.json").write_text(json.dumps(document, indent=indent))
+    together = read(tmp_path)
+    for number, document in enumerate(written):
+        found = json.loads(msgspec.json.encode(together.fleet.fingerprint(number).layers))
+        assert found == document["layers"]
 
 
 def test_equal_documents_share_what_they_hold(tmp_path: Path) -> None:
