@@ -11,11 +11,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from auditor.compare import environments, risks
+from auditor.errors import EvidenceError
 from auditor.records.audit import LEVELS
 from auditor.records.environments import RISKS
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
 from auditor.records.lock import (
     DRIFT_SCHEMA,
+    PYLOCK,
     Deviation,
     Drift,
     Exactly,
@@ -25,6 +27,7 @@ from auditor.records.lock import (
     Target,
     Unpinned,
     Within,
+    unidentified,
 )
 
 SOURCE = "lock"
@@ -47,7 +50,8 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
 
     A fact that the fingerprint does not know is ``unknown``, never as wanted. Distributions that the lock does not have
     are ``extra``; a variable that is set and is not in the lock is drift where it may change a result, except for those
-    of ``of_a_process``, which a lock never holds.
+    of ``of_a_process``, which a lock never holds. Raises EvidenceError ``damaged-lock`` where the environment is one in
+    which the lock wants a distribution twice.
     """
     used = _used(lock, found)
     counts: list[Layer] = []
@@ -57,7 +61,7 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
             continue
         checked = [_check(layer, name, wanted, found, used) for name, wanted in lock.facts.get(layer, {}).items()]
         if layer == "libraries":
-            checked += [_check_distribution(pinned, found, used) for pinned in _wanted_here(lock.distributions, found)]
+            checked += [_check_distribution(pinned, lock, found, used) for pinned in _wanted_here(lock, found)]
         strays = list(_strays(layer, lock, found, used, of_a_process))
         if checked or strays:
             drifted = sum(1 for one in checked if one is not None and one.kind == "drift")
@@ -116,7 +120,11 @@ def _check(layer: str, name: str, wanted: Exactly | Within, found: Fingerprint, 
         fact = None if isinstance(fact, Known) else fact
     if fact is None and name.startswith(_ORIGIN):
         fact = Unknown(_NOT_RECORDED)
-    if isinstance(fact, Known):
+    if isinstance(fact, Known) and name.startswith(_ORIGIN) and isinstance(wanted, Exactly):
+        fact = _same_origin(str(wanted.value), fact)
+        if fact is None:
+            return None
+    elif isinstance(fact, Known):
         if layer == "libraries" and ":" not in name and isinstance(wanted, Exactly):
             agreed = same_version(str(wanted.value), str(fact.value))
         else:
@@ -126,12 +134,39 @@ def _check(layer: str, name: str, wanted: Exactly | Within, found: Fingerprint, 
     return _deviation(layer, name, _known(wanted), fact, used)
 
 
-def _check_distribution(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Deviation | None:
+def _same_origin(wanted: str, fact: Known) -> Known | Unknown | None:
+    """None where a distribution came from where it should; else the fact, not known where the two cannot be compared.
+
+    That they read the same is not enough where they do not tell which code it is.
+    """
+    told = str(fact.value)
+    if told == wanted:
+        why = unidentified(told)
+        return Unknown(f"{told}: {why}") if why else None
+    if "editable" in (told, wanted) and told.startswith("editable") and wanted.startswith("editable"):
+        return Unknown(f"{told}: {unidentified('editable')} in the lock or here")
+    # An address whose digest was kept on one side only.
+    same_address = _DIGEST.sub("", told).strip() == _DIGEST.sub("", wanted).strip()
+    if _is_file(told) and same_address and len(_DIGEST.findall(told)) != len(_DIGEST.findall(wanted)):
+        return Unknown(f"{told}, and its digest is recorded on one side only")
+    return fact
+
+
+def _check_distribution(pinned: Pinned, lock: Lock, found: Fingerprint, used: risks.Uses) -> Deviation | None:
     fact = environments.fact_of(found, "libraries", pinned.name)
     if not isinstance(fact, Known):
         return _deviation("libraries", pinned.name, Known(pinned.version or "installed", SOURCE), fact, used)
     if pinned.version is not None and not same_version(pinned.version, str(fact.value)):
         return _deviation("libraries", pinned.name, Known(pinned.version, SOURCE), fact, used)
+    if pinned.version is None:
+        others = lock.facts.get("libraries", {})
+        nothing = pinned.kind == "index" and pinned.name not in others
+        # No fact names the directory that something was installed from: without more there is nothing to compare.
+        if pinned.kind == "directory":
+            nothing = pinned.name not in others and _ORIGIN + pinned.name not in others
+        if nothing:
+            untold = Unknown(f"{fact.value}, and the lock tells neither its version nor its commit")
+            return _deviation("libraries", pinned.name, Known("installed", SOURCE), untold, used)
     return _check_origin(pinned, found, used)
 
 
@@ -144,7 +179,8 @@ def _check_origin(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Devia
     if pinned.kind == "directory":
         return None
     if pinned.kind == "vcs":
-        wanted, agreed = f"commit {pinned.commit}", pinned.commit in told
+        wanted = f"commit {pinned.commit}"
+        agreed = bool(pinned.commit) and (told.endswith(f"@{pinned.commit}") or told == f"editable git:{pinned.commit}")
     else:
         # Only what an index did not give has an origin on record.
         if fact is None and pinned.kind == "index":
@@ -155,6 +191,10 @@ def _check_origin(pinned: Pinned, found: Fingerprint, used: risks.Uses) -> Devia
         return None
     if fact is None:
         fact = Unknown(_NOT_RECORDED)
+    elif pinned.kind == "vcs" and (not pinned.commit or told.endswith("@?") or told == "editable"):
+        fact = Unknown(f"{told}, of which no commit is recorded")
+    elif isinstance(fact, Known) and pinned.kind != "vcs" and digests and not pinned.sha256:
+        fact = Unknown(f"{told}, and the lock has no SHA-256")
     elif isinstance(fact, Known) and pinned.kind != "vcs" and not digests and _is_file(told):
         fact = Unknown(f"{told}, of which no digest is recorded")
     return _deviation("libraries", name, Known(wanted, SOURCE), fact, used)
@@ -165,12 +205,21 @@ def _is_file(told: str) -> bool:
     return told.startswith(("file ", "http://", "https://")) and not told.startswith("file (")
 
 
-def _wanted_here(distributions: Sequence[Pinned], found: Fingerprint) -> Iterator[Pinned]:
-    """The distributions whose marker holds in the environment; of a marker that it does not decide, all."""
+def _wanted_here(lock: Lock, found: Fingerprint) -> list[Pinned]:
+    """The distributions whose marker holds in the environment; raises EvidenceError where one is wanted twice."""
     here = _markers(found)
-    for pinned in distributions:
-        if not pinned.marker or Marker(pinned.marker).evaluate(here, context="lock_file"):
-            yield pinned
+    wanted: dict[str, Pinned] = {}
+    for pinned in lock.distributions:
+        if pinned.marker and not Marker(pinned.marker).evaluate(here, context="lock_file"):
+            continue
+        if pinned.name in wanted:
+            raise EvidenceError(
+                "damaged-lock",
+                f"{PYLOCK} has {pinned.name} twice, and the markers of both hold in this environment",
+                "write it anew with auditor lock, or restore it",
+            )
+        wanted[pinned.name] = pinned
+    return list(wanted.values())
 
 
 def _markers(found: Fingerprint) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import tomlkit
-from packaging.pylock import Package, Pylock, PylockValidationError
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from auditor.errors import AuditorError
@@ -57,8 +59,9 @@ def lock(executable: str, installed: Mapping[str, str], python: str, directory: 
                 # What a source tree builds may say another version each time: the format forbids to name one.
                 named = {"version": version} if source.key == "archive" and _is_version(version) else {}
                 packages.append({"name": name, **named, source.key: source.fields})
-                if source.key == "vcs":
-                    left_out.append(LeftOut(name, version, "its commit is there", placed=True))
+                if source.key != "archive":
+                    place = "commit" if source.key == "vcs" else "directory"
+                    left_out.append(LeftOut(name, version, f"its {place} is there", placed=source.key == "vcs"))
             else:
                 left_out.append(LeftOut(name, version, source.reason))
         elif name in direct:
@@ -102,13 +105,22 @@ def write(packages: Sequence[Mapping[str, Any]], python: str) -> str:
 
 
 def read(text: str) -> tuple[Pinned, ...]:
-    """The distributions of a ``pylock.toml``; raises toml.Damaged where it is none, or of another version."""
+    """The distributions of a ``pylock.toml``.
+
+    Raises toml.Damaged where it is none, of another version, or has a distribution twice under the same marker.
+    """
     fields = toml.parse(text)
     try:
         locked = Pylock.from_dict(fields)
     except (PylockValidationError, ValueError, RecursionError) as error:
         raise toml.Damaged(f"it is no pylock.toml ({str(error)[:200] or type(error).__name__})") from None
-    return tuple(_pinned(package) for package in locked.packages)
+    pinned = tuple(_pinned(package) for package in locked.packages)
+    seen: set[tuple[str, str]] = set()
+    for one in pinned:
+        if (one.name, one.marker) in seen:
+            raise toml.Damaged(f"it has {one.name[:60]} twice, and no marker decides which of them is wanted")
+        seen.add((one.name, one.marker))
+    return pinned
 
 
 def is_ours(text: str) -> bool:
@@ -260,9 +272,29 @@ def _pinned(package: Package) -> Pinned:
         kind = "archive"
     return Pinned(
         name=package.name,
-        version=str(package.version) if package.version is not None else None,
+        version=str(package.version) if package.version is not None else _version_of_files(package),
         kind=kind,
         commit=package.vcs.commit_id if package.vcs is not None else "",
         sha256=tuple(sorted({one["sha256"] for one in hashes if "sha256" in one})),
         marker=str(package.marker) if package.marker is not None else "",
     )
+
+
+def _version_of_files(package: Package) -> str | None:
+    """The version in the names of a package's files, which the format wants to be one; None where they tell none."""
+    try:
+        versions = {parse_wheel_filename(_file_name(wheel))[1] for wheel in package.wheels or ()}
+        if package.sdist is not None:
+            versions.add(parse_sdist_filename(_file_name(package.sdist))[1])
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+    return str(versions.pop()) if len(versions) == 1 else None
+
+
+def _file_name(file: PackageWheel | PackageSdist) -> str:
+    """A file's name, or the last part of where it lies: the format leaves the name out where the two are the same."""
+    if file.name:
+        return file.name
+    if file.path:
+        return PurePosixPath(file.path.replace("\\", "/")).name
+    return unquote(PurePosixPath(urlsplit(file.url or "").path).name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -13,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from auditor.lock import toml
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
-from auditor.records.lock import LOCK_SCHEMA, Exactly, LeftOut, Value, Within
+from auditor.records.lock import LOCK_SCHEMA, Exactly, LeftOut, Value, Within, unidentified
 
 WIDTH = 100
 
@@ -42,7 +41,6 @@ LOCKED: Mapping[str, tuple[str, ...]] = {
 Not the memory of a device, which the driver and CUDA count otherwise, nor what belongs to one process or to one run.
 """
 
-_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 _OPERATORS = ("<", ">", "=", "!", "~")
 _HEADER = (
     "Written by `auditor lock`; `auditor verify` holds an environment against it.",
@@ -85,7 +83,7 @@ def write(
         if layer == "interpreter" and facts:
             _comment(table, _VARIABLES)
         if layer == "libraries":
-            _add_left_out(table, left_out, described.layers.get(layer, {}))
+            _add_left_out(table, left_out, described.layers.get(layer, {}), why)
         if len(table.value.body):
             document.add(tomlkit.nl())
             document.add(layer, table)
@@ -138,8 +136,13 @@ def _add_facts(table: Any, facts: Mapping[str, Fact], reasons: Mapping[str, str 
         _comment(table, f"Left out, not known: {', '.join(names)} ({reason}).")
 
 
-def _add_left_out(table: Any, left_out: Sequence[LeftOut], facts: Mapping[str, Fact]) -> None:
-    """The versions of distributions that ``pylock.toml`` does not give, and their commits where those are known."""
+def _add_left_out(
+    table: Any, left_out: Sequence[LeftOut], facts: Mapping[str, Fact], why: Callable[[str, str], str | None]
+) -> None:
+    """The versions of distributions that ``pylock.toml`` does not give, and their origins where those are known.
+
+    An origin that decides no level is not locked, nor one that ``pylock.toml`` has.
+    """
     grouped: dict[str, list[LeftOut]] = {}
     for one in left_out:
         grouped.setdefault(one.reason, []).append(one)
@@ -150,9 +153,12 @@ def _add_left_out(table: Any, left_out: Sequence[LeftOut], facts: Mapping[str, F
                 table.add(one.name, _item(one.version))
             else:
                 _comment(table, f"{one.name} is left out: it names no version.")
-            origin = facts.get(f"origin:{one.name}")
-            if isinstance(origin, Known) and _COMMIT.search(str(origin.value)) and not one.placed:
-                table.add(f"origin:{one.name}", _item(origin.value))
+            name = f"origin:{one.name}"
+            origin = facts.get(name)
+            if isinstance(origin, Known) and not one.placed and why("libraries", name) is not None:
+                if unidentified(str(origin.value)):
+                    _comment(table, f"Which code it is cannot be told: {unidentified(str(origin.value))}.")
+                table.add(name, _item(origin.value))
 
 
 def _comment(table: Any, text: str) -> None:

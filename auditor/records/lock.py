@@ -36,9 +36,9 @@ class Within(msgspec.Struct, frozen=True, tag="within"):
 class Pinned(msgspec.Struct, frozen=True):
     """A distribution of ``pylock.toml``.
 
-    ``name`` is normalised. ``version`` is None where the lock names none (a source tree). ``kind`` says where it comes
-    from; ``commit`` is that of a ``vcs``; ``sha256`` are the digests of the files that may be installed. ``marker`` is
-    the PEP 508 marker under which it is wanted, empty for always.
+    ``name`` is normalised. ``version`` is None where neither the lock nor the names of its files tell one (a source
+    tree). ``kind`` says where it comes from; ``commit`` is that of a ``vcs``; ``sha256`` are the digests of the files
+    that may be installed. ``marker`` is the PEP 508 marker under which it is wanted, empty for always.
     """
 
     name: str
@@ -59,13 +59,25 @@ class Lock(msgspec.Struct, frozen=True):
 class LeftOut(msgspec.Struct, frozen=True):
     """A distribution of which ``pylock.toml`` has no version: its own (empty where it names none), and the reason.
 
-    ``placed`` says that the file has where it comes from.
+    ``placed`` says that the file has its commit, so that where it comes from need not be locked elsewhere.
     """
 
     name: str
     version: str
     reason: str
     placed: bool = False
+
+
+def unidentified(origin: str) -> str:
+    """Why the origin of an editable distribution does not tell which code it is; empty where it does.
+
+    ``origin`` is the fact ``origin:<distribution>``. Any other origin says what was installed, and stays as it was.
+    """
+    if not origin.startswith("editable"):
+        return ""
+    if origin == "editable":
+        return "it is editable, and its directory has no commit on record"
+    return "its directory had changes that are not committed" if origin.endswith(" dirty") else ""
 
 
 class Unpinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

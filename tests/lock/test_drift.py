@@ -66,14 +66,14 @@ def test_what_is_as_wanted_is_no_drift() -> None:
 
 
 def test_another_release_of_torch_rules_bit_exact_out() -> None:
-    found = fingerprint(libraries={"torch": "2.11.0+cpu"})
+    found = fingerprint(libraries={"torch": "2.4.0+cpu"})
     (one,) = deviations(lock(TORCH), found)
     assert (one.kind, one.layer, one.name, one.wanted, one.found) == (
         "drift",
         "libraries",
         "torch",
         "2.13.0+cpu",
-        "2.11.0+cpu",
+        "2.4.0+cpu",
     )
     assert one.risk == "rules-out" and one.rules_out == ("bit-exact",) and one.sources
     concluded = drift.conclude(drift.hold(lock(TORCH), found), TARGET, (), (), False)
@@ -184,8 +184,10 @@ def test_layers_can_be_left_out() -> None:
         ("archive", f"file torch.whl sha256:{'b' * 64}", "drift"),
         ("archive", "https://example.org/torch.whl", "unknown"),
         ("archive", None, "unknown"),
-        ("directory", None, None),
-        ("directory", "editable", None),
+        ("vcs", f"editable git:{COMMIT}", None),
+        ("vcs", f"editable git:{COMMIT} dirty", "drift"),
+        ("vcs", "editable", "unknown"),
+        ("vcs", "git https://example.org/x@?", "unknown"),
     ],
 )
 def test_where_a_distribution_came_from(kind: str, origin: object, expected: str | None) -> None:

@@ -165,13 +165,21 @@ def test_direct_urls_are_locked_where_the_format_can_say_them(
     left_out = [line.strip() for line in printed.splitlines() if line.startswith("  ")]
     assert left_out == [
         "damaged 1.0: its direct_url.json is damaged",
+        "inside 1.0: its directory is there",
         "outside 1.0: from a directory of this machine, outside of the project",
         f"repository 1.0: from commit {COMMIT} of a repository on this machine",
         "unhashed 1.0: from an archive of which no hash was kept",
         "vcs 1.0: its commit is there",
     ]
     facts = read(LOCKS).facts["libraries"]
-    assert {name for name in facts if ":" not in name} == {"damaged", "outside", "repository", "unhashed", "vcs"}
+    assert {name for name in facts if ":" not in name} == {
+        "damaged",
+        "inside",
+        "outside",
+        "repository",
+        "unhashed",
+        "vcs",
+    }
     for name in ("pylock.toml", "environment.toml"):
         text = (LOCKS / name).read_text(encoding="utf-8")
         assert SECRET not in text and str(tmp_path) not in text and "file:" not in text
