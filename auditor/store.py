@@ -213,14 +213,19 @@ class Store:
                 directory.mkdir()
         return paths
 
-    def finish_run(self, record: RunRecord) -> None:
-        """Seal run ``record.number``: its files become read-only, and ``run.json``, written last, marks it complete."""
+    def finish_run(self, record: RunRecord) -> RunRecord:
+        """Seal run ``record.number``: its files become read-only, and ``run.json``, written last, marks it complete.
+
+        Returns the record as it was written, with the number of traces.
+        """
         paths = self.paths(record.number)
         if os.path.lexists(paths.root / "run.json"):
             raise _complete(paths.root)
         with writing(paths.root):
             _protect(paths.root)
-            self._write(f"runs/{record.number}/run.json", record)
+            sealed = msgspec.structs.replace(record, traces=len(_trace_names(paths.trace)))
+            self._write(f"runs/{record.number}/run.json", sealed)
+        return sealed
 
     def runs(self) -> tuple[int, ...]:
         """The numbers of the complete runs, ascending."""
@@ -254,9 +259,10 @@ class Store:
         missing: list[str] = []
         processes: list[tuple[Process, tuple[TraceLine, ...], str | None]] = []
         if _is_directory(paths.trace):
-            for name in sorted(entry.name for entry in _listing(paths.trace)):
-                if not name.endswith(".jsonl"):
-                    continue
+            names = _trace_names(paths.trace)
+            if record.traces is not None and len(names) < record.traces:
+                missing.append(f"traces: there are {len(names)} of {record.traces}")
+            for name in names:
                 parsed, problem = _read_trace(paths.trace / name)
                 if parsed and isinstance(parsed[0], Hello):
                     processes.append((process_of(name, parsed), parsed, problem))
@@ -452,7 +458,7 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         perturbed=every(lines.Perturbed),
         faults=every(lines.Fault),
         end=last(lines.End),
-        problem=problem,
+        problem=problem or _lost_steps(every(Step), last(lines.End)),
         builds={
             path: build
             for line in every(lines.Libraries)
@@ -462,6 +468,17 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         sources=every(lines.Sources),
         numerics=last(lines.Numerics),
     )
+
+
+def _lost_steps(steps: Sequence[Step], end: lines.End | None) -> str | None:
+    """What a trace says of steps that it no longer holds; None where it holds all of them, or never ended."""
+    if end is None or len(steps) == end.digested:
+        return None
+    return f"it holds {len(steps)} of the {end.digested} steps that were digested"
+
+
+def _trace_names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in _listing(directory) if entry.name.endswith(".jsonl"))
 
 
 def assign_roles(processes: Sequence[Process], *, call_main: bool = True) -> dict[str, str]:

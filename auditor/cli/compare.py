@@ -63,6 +63,8 @@ def compare(
     tolerances = parse_tolerances(tolerance) if tolerance else None
     if file is not None:
         output.check_writable(file, "--output")
+        if any(thing != "-" and Path(thing).exists() and file.exists() and file.samefile(thing) for thing in things):
+            raise UsageError("cannot-write", f"--output {file} is one of what is compared", "name another file")
     from auditor import pipeline
 
     compared = pipeline.compare_environments(things, lambda: sys.stdin.buffer, tolerances)

@@ -96,12 +96,11 @@ def show_environments(comparison: EnvironmentComparison, everything: bool) -> No
     """Print a comparison of environments on stdout, as ``show`` does an audit."""
     from auditor.report import environments_terminal
 
-    stream = sys.stdout
-    is_terminal = stream.isatty()
-    width = _columns() if is_terminal else terminal_width_of_a_file()
-    colour = is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    ascii_only = not _can_show("✓→Δ…", stream.encoding)
-    write(environments_terminal.render(comparison, everything, width=width, colour=colour, ascii_only=ascii_only))
+    stream = screen()
+    text = environments_terminal.render(
+        comparison, everything, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only
+    )
+    write(text)
 
 
 def write(text: str) -> None:

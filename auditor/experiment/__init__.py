@@ -158,8 +158,7 @@ def _perform_one(
         on_event(RunEnded(number, time.monotonic() - began, Ending("interrupted", None, 0, "interrupted")))
         raise
     follower.look()
-    record = _record(number, seed, command, executor, outcome, follower.pids)
-    store.finish_run(record)
+    record = store.finish_run(_record(number, seed, command, executor, outcome, follower.pids))
     on_event(RunEnded(number, outcome.seconds, outcome.ending))
     return record
 

@@ -67,11 +67,22 @@ def torch_version_file() -> str | None:
         return None
 
 
+def plain(value: object) -> object:
+    """The value with escapes for what its strings hold and text does not: names of bytes that are no text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {plain(name): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
 def _main() -> None:
     marker, _, names, flags = sys.argv[1:]
     found = describe(names.split(","), flags.split(","))
     # Whatever else the interpreter prints when it starts, this line is known by its marker.
-    sys.stdout.write("\n" + marker + json.dumps(found, sort_keys=True) + "\n")
+    sys.stdout.write("\n" + marker + json.dumps(plain(found), sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

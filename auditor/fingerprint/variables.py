@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,7 @@ OF_A_PROCESS = frozenset(
     )
 )
 
+_USER = re.compile(r"://[^/@\s]*@")  # of an address, with its password
 _LONGEST = 500
 
 
@@ -38,7 +40,8 @@ def allowed(variables: Mapping[str, str]) -> dict[str, str | tuple[str, ...]]:
     """The variables that may be shown, by name.
 
     Lists of paths are cut to what matters of them: ``LD_PRELOAD`` and ``LD_AUDIT`` to the libraries' file names, and of
-    ``LD_LIBRARY_PATH`` only that it is set (what it led to is among the libraries loaded). Empty ones say ``(empty)``.
+    ``LD_LIBRARY_PATH`` only that it is set (what it led to is among the libraries loaded). An address is given without
+    its user. Empty ones say ``(empty)``.
     """
     return {name: _shown(name, variables[name]) for name in sorted(variables) if name in NAMES}
 
@@ -50,4 +53,4 @@ def _shown(name: str, value: str) -> str | tuple[str, ...]:
         return tuple(path.rpartition("/")[2] for path in value.replace(":", " ").split())
     if name == "LD_LIBRARY_PATH":
         return "(set)"
-    return value[:_LONGEST]
+    return _USER.sub("://", value)[:_LONGEST]

@@ -23,7 +23,7 @@ def direct_urls() -> dict[str, str]:
             continue
         for name in names:
             stem, _, suffix = name.rpartition(".")
-            distribution = stem.split("-")[0].lower().replace("_", "-")
+            distribution = stem.split("-")[0].lower().replace("_", "-").encode("utf-8", "backslashreplace").decode()
             if suffix not in ("dist-info", "egg-info") or "-" not in stem or distribution in seen:
                 continue
             seen.add(distribution)

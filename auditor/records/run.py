@@ -50,7 +50,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``varied`` holds what differs between replicates on purpose (PYTHONHASHSEED, TMPDIR, directory-order …) with this
     run's value. ``unsaved`` lists artefacts that could not be kept and why; ``unwatched`` names Python
-    processes of the run that left no trace although they lived for a while.
+    processes of the run that left no trace although they lived for a while. ``traces`` is how many traces there were
+    when the run was sealed, None where that was not counted.
     """
 
     number: int
@@ -67,3 +68,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsaved: tuple[str, ...] = ()
     unwatched: tuple[str, ...] = ()
     cpu_seconds: float | None = None
+    traces: int | None = None

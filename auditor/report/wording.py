@@ -305,7 +305,7 @@ def metric_difference(metric: Metric) -> str:
 def _value(metric: Metric, run: int, at: int) -> str:
     """A value with as many digits as it takes to tell it from those of the other runs."""
     value = metric.values[run][at]
-    alike = [other[at] for other in metric.values if number(other[at]) == number(value)]
+    alike = [other[at] for other in metric.values if at < len(other) and number(other[at]) == number(value)]
     return number(value) if isinstance(value, str) or len(set(alike)) == 1 else repr(value)
 
 

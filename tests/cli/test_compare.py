@@ -94,6 +94,22 @@ def test_mistakes_have_a_page_and_no_traceback(auditor: Call, words: tuple[str, 
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_compared_is_not_written_over(auditor: Call, project: Path) -> None:
+    (project / "mine.json").write_bytes(AVX2.read_bytes())
+    done = auditor("compare", "mine.json", str(DEFAULT), "-o", "mine.json")
+    assert (done.returncode, (project / "mine.json").read_bytes()) == (2, AVX2.read_bytes())
+
+
+def test_a_metric_of_one_audit_only_is_missing_evidence(auditor: Call, project: Path) -> None:
+    for name, results in (("one", '{"acc": 0.5, "loss": 1.25}'), ("two", '{"acc": 0.5}')):
+        (project / "given.json").write_text(results)
+        audit(auditor, name, "python", "-c", "import shutil; shutil.copy('given.json', 'results.json')")
+    for names in (("one", "two"), ("two", "one")):
+        done = auditor("compare", *names)
+        assert done.returncode == 3
+        assert "results.json:loss" in done.stdout
+
+
 def test_help_says_what_it_takes(auditor: Call) -> None:
     text = auditor("compare", "--help").stdout
     for word in ("--require", "--tolerance", "--all", "--format", "--output", "standard input"):

@@ -63,6 +63,14 @@ def test_the_same_in_any_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert fingerprint.describe(sys.executable) == before
 
 
+def test_bytes_that_are_no_text_spoil_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_SCHEDULE", "\udcff")
+    monkeypatch.setenv("XLA_FLAGS", "--dump=gs://me:hidden@host/x")
+    found = facts(fingerprint.describe(sys.executable))
+    assert found["interpreter/variable:OMP_SCHEDULE"] == Known("\\udcff", "environment")
+    assert found["interpreter/variable:XLA_FLAGS"] == Known("--dump=gs://host/x", "environment")
+
+
 def test_torch_is_found_and_not_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "torch"
     package.mkdir()

@@ -11,6 +11,7 @@ import pytest
 from auditor.records.trace import (
     End,
     Entropy,
+    Environment,
     Fault,
     Final,
     Generator,
@@ -607,3 +608,11 @@ train()
     (final,) = seen.of(Final)
     assert final.digest == steps[-1].parameters
     assert not seen.of(Unseen) and not seen.of(Fault)
+
+
+def test_bytes_that_are_no_text_spoil_no_line(watch: Watch) -> None:
+    program = "import random\nrandom.seed(1)\n" + TRAINING
+    seen = watch(program, env={"OMP_SCHEDULE": "\udcff", "XLA_FLAGS": "--dump=gs://me:hidden@host/x"})
+    (environment,) = seen.of(Environment)
+    assert environment.variables["OMP_SCHEDULE"] == "\\udcff"
+    assert environment.variables["XLA_FLAGS"] == "--dump=gs://host/x"

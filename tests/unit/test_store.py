@@ -184,7 +184,22 @@ def test_evidence_comes_back_as_it_was(store: Store) -> None:
     assert [p.role for p in evidence.processes] == ["main"]
     assert evidence.processes[0].end is not None
     assert evidence.processes[0].problem is None
-    assert evidence.run == record(1, evidence.run.artefacts)
+    assert evidence.run == msgspec.structs.replace(record(1, evidence.run.artefacts), traces=1)
+
+
+def test_traces_that_are_gone_are_missing_evidence(store: Store) -> None:
+    root = sealed(store)
+    (trace,) = (root / "trace").iterdir()
+    trace.unlink()
+    assert store.evidence(1).missing == ("traces: there are 0 of 1",)
+
+
+def test_steps_that_are_gone_are_a_problem_of_their_trace(store: Store) -> None:
+    root = sealed(store)
+    (trace,) = (root / "trace").iterdir()
+    trace.chmod(0o644)
+    trace.write_bytes(trace.read_bytes().replace(b'"digested":0', b'"digested":3'))
+    assert store.evidence(1).processes[0].problem == "it holds 0 of the 3 steps that were digested"
 
 
 def test_an_altered_artefact_is_missing_evidence(store: Store) -> None:

@@ -86,8 +86,12 @@ class Channel:
             return
         record = {"t": kind}
         record.update(fields)
+        text = _dumps(record)
+        if "\\ud" in text:
+            # A name of bytes that are no text, in words that every reader takes.
+            text = _dumps(_plain(record))
         try:
-            self._trace.write((_dumps(record) + "\n").encode("ascii"))
+            self._trace.write((text + "\n").encode("ascii"))
         except OSError:
             self.broken = True
 
@@ -195,3 +199,14 @@ class Places:
             frame = frame.f_back
             depth -= 1
         return False
+
+
+def _plain(value):
+    """The value with escapes for what its strings hold and text does not: halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

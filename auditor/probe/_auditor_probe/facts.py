@@ -21,8 +21,16 @@ _NAMES = _listed()
 
 
 def variables():
-    """The environment variables that ``variables.txt`` names; never anything else."""
-    return {name: os.environ[name][:1000] for name in sorted(_NAMES.intersection(os.environ))}
+    """The environment variables that ``variables.txt`` names; never anything else, and no user of an address."""
+    return {name: _without_users(os.environ[name])[:1000] for name in sorted(_NAMES.intersection(os.environ))}
+
+
+def _without_users(value):
+    if "://" in value and "@" in value:
+        import re
+
+        value = re.sub(r"://[^/@\s]*@", "://", value)
+    return value
 
 
 def arguments():
