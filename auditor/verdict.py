@@ -442,6 +442,11 @@ def _excess(metric: Metric) -> float:
     return metric.max_abs_difference - metric.tolerance
 
 
+def _share(metric: Metric) -> float:
+    """Return how much of its tolerance the difference of a metric within it takes."""
+    return (metric.max_abs_difference or 0.0) / metric.tolerance if metric.tolerance else 0.0
+
+
 def _seed_stable(
     comparison: Comparison, runs: Sequence[RunRecord], settings: Settings, bit_exact: LevelVerdict
 ) -> LevelVerdict:
@@ -456,6 +461,8 @@ def _seed_stable(
         what = f"--fail-fast ended {which} at the first divergence, before the results were there to compare."
         return LevelVerdict("inconclusive", what, {"metrics": float(len(judged))})
     worst = max(judged, key=_excess, default=None)
+    if worst is not None and _excess(worst) <= 0:
+        worst = max(judged, key=_share)
     if worst is not None:
         measured = {"metrics": float(len(judged)), "tolerance": worst.tolerance}
         if worst.max_abs_difference is not None:

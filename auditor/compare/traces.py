@@ -272,7 +272,8 @@ class _Pair:
                     j += 1
                 continue
             i, j = i + 1, j + 1
-            self.tally.steps += 1
+            if a.optimizer >= 0:  # what follows the last step is none
+                self.tally.steps += 1
             agrees = True
             for link, same in _links(a, b):
                 if same is None:

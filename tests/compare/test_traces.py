@@ -45,6 +45,13 @@ def test_what_is_equal_agrees_and_is_counted(make: Make, runs: Any) -> None:
     assert compared.drawn_streams == 1
 
 
+def test_losses_after_the_last_step_are_no_step(make: Make, runs: Any) -> None:
+    left = make.step(6, optimizer=-1, gradients=None, parameters=None, gradients_parts="", parameters_parts="")
+    lines = (*make.process(5).steps, left)
+    found = compare_traces(runs(1, make.process(lines)), runs(2, make.process(lines)))
+    assert (found.divergence, found.compared.steps, found.compared.losses) == (None, 5, 6)
+
+
 @pytest.mark.parametrize(
     ("link", "fields", "quantity"),
     [

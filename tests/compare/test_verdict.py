@@ -175,6 +175,14 @@ def test_seed_stable_is_about_tolerance(make: Make, delta: float | None, toleran
     assert judged["bit-exact"] == ("reached" if exact else "not-reached")
 
 
+def test_the_metric_closest_to_its_tolerance_is_told(make: Make) -> None:
+    same, near = metric(0.0, name="seed"), metric(0.03, 0.05)
+    compared = Compared(steps=5, metrics=2)
+    found = comparison(metrics=(same, near), divergences=(DIVERGENCE,), compared=compared)
+    reason = judge(found, [make.record(1), make.record(2)], Settings()).levels["seed-stable"].reason
+    assert "the closest to it is rmse (|Δ| = 0.03, tolerance 0.05)" in reason
+
+
 def test_volatile_metrics_decide_nothing(make: Make) -> None:
     found = comparison(metrics=(metric(99.0, volatile="its name says time"),))
     assert verdicts(make, found) == {
