@@ -406,7 +406,8 @@ def _fingerprint(store: Store, run: RunEvidence | None, where: fingerprint.Where
     # Only the audited machine knows its processor and driver: elsewhere those facts are the ones written then.
     stored = store.read_fingerprint() if where == "elsewhere" and (store.path / "fingerprint.json").exists() else None
     processes, image = (run.processes, run.run.image) if run is not None else ((), None)
-    return fingerprint.from_traces(processes, where, stored, Path(store.header.project), image)
+    finished = run is not None and run.run.ending.status == "ok"
+    return fingerprint.from_traces(processes, where, stored, Path(store.header.project), image, finished=finished)
 
 
 def _gravest_first(found: tuple[Finding, ...]) -> tuple[Finding, ...]:

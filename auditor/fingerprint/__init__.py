@@ -64,6 +64,8 @@ def from_traces(
     stored: Fingerprint | None = None,
     project: Path | None = None,
     image: ImageFacts | None = None,
+    *,
+    finished: bool = True,
 ) -> Fingerprint:
     """The environment of a run, from what the probe left inside its training process.
 
@@ -72,13 +74,15 @@ def from_traces(
     contained, so only processor, kernel and driver are, and of the files the project's. ``elsewhere`` (a verdict
     recomputed from evidence): nothing is, and the facts of the machine are those in ``stored``, the fingerprint that
     the audit wrote, or Unknown without one. ``project`` is the audited project's directory, ``image`` the run's.
+    ``finished`` is False for a run that ended before its program did: what it did not use it might have used later.
     """
     inside = parse_traces(processes)
+    uses = run.facts(processes, finished)
     if where == "elsewhere":
-        recomputed = _fingerprint(inside, _NOWHERE, _NO_FILES, processes, image)
+        recomputed = _fingerprint(inside, _NOWHERE, _NO_FILES, uses, image)
         return recomputed if stored is None else _with_machine(recomputed, stored)
     files = read_files(inside, processes, where, project)
-    return _fingerprint(inside, read_host(own_view=where == "here"), files, processes, image)
+    return _fingerprint(inside, read_host(own_view=where == "here"), files, uses, image)
 
 
 def describe(python: str | None) -> Fingerprint:
@@ -148,14 +152,12 @@ def _fingerprint(
     inside: Inside,
     host: Host,
     files: Files,
-    processes: Sequence[ProcessTrace] | None,
+    uses: Mapping[str, Fact] | None,
     image: ImageFacts | None,
 ) -> Fingerprint:
-    """All layers; ``processes`` is None for an interpreter that was described without running anything in it."""
-    if processes is None:
-        uses: dict[str, Fact] = dict.fromkeys(("code", *(f"uses:{name}" for name in run.USES)), Unknown(inside.absent))
-    else:
-        uses = run.facts(processes)
+    """All layers; ``uses`` is None for an interpreter that was described without running anything in it."""
+    if uses is None:
+        uses = dict.fromkeys(("code", *(f"uses:{name}" for name in run.USES)), Unknown(inside.absent))
     no_image = "the run used no image" if inside.process else inside.absent
     layers: dict[str, dict[str, Fact]] = {
         "interpreter": interpreter.facts(inside),

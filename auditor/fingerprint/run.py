@@ -15,9 +15,16 @@ NAMES = ("git:commit", "git:dirty", "data", "data:files", "data:how")
 _PROBE = "the probe"
 
 
-def facts(processes: Sequence[ProcessTrace]) -> dict[str, Fact]:
-    """``code`` and ``uses:<what>``, from the traces of all processes of a run."""
-    return {"code": code(processes), **{f"uses:{name}": _used(processes, rule) for name, rule in USES.items()}}
+def facts(processes: Sequence[ProcessTrace], finished: bool = True) -> dict[str, Fact]:
+    """``code`` and ``uses:<what>``, from the traces of all processes of a run.
+
+    Where the run has not ``finished``, what it did not use is not known: it may have failed for want of just that.
+    """
+    uses = {f"uses:{name}": _used(processes, rule) for name, rule in USES.items()}
+    if not finished:
+        unfinished = Unknown("the program did not end well")
+        uses = {name: unfinished if fact == Known(False, _PROBE) else fact for name, fact in uses.items()}
+    return {"code": code(processes), **uses}
 
 
 def code(processes: Sequence[ProcessTrace]) -> Fact:

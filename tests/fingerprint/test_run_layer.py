@@ -326,6 +326,14 @@ def test_a_described_interpreter_shows_nothing() -> None:
     assert findings(fingerprint.describe(None)) == ()
 
 
+def test_what_a_failed_program_did_not_use_is_not_known() -> None:
+    lines, _ = parse_trace((CAPTURES / "trace-before-origins.jsonl").read_bytes())
+    trace = build_trace("100-1.jsonl", "main", lines, None)
+    layer = fingerprint.from_traces([trace], "elsewhere", finished=False).layers["run"]
+    assert layer["uses:torch-random"] == Known(True, "the probe")
+    assert layer["uses:cuda"] == Unknown("the program did not end well")
+
+
 def test_a_trace_from_before_is_still_read() -> None:
     lines, problem = parse_trace((CAPTURES / "trace-before-origins.jsonl").read_bytes())
     assert problem is None
