@@ -37,8 +37,9 @@ class Cluster(NamedTuple):
 class Grouping(NamedTuple):
     """The groups, the largest first (of equal ones that of the first member), and what separates them, ranked.
 
-    ``differences`` and ``missing`` are what all of them together differ in and lack, ``odd`` the numbers of the groups
-    of one beside a large group.
+    What is not known of some is in ``unknown``, and separates by itself nothing from anything; but no group is said to
+    be identical in it. ``differences`` and ``missing`` are what all of them together differ in and lack, ``odd`` the
+    numbers of the groups of one that differ, beside a large group.
     """
 
     clusters: tuple[Cluster, ...]
@@ -62,13 +63,22 @@ def group(fleet: Fleet) -> Grouping:
     used = risks.uses_of(lambda layer, name: seen.facts((layer, name)))
     relevant: set[Name] = set()
     found: list[tuple[Name, Difference]] = []
+    lacking: list[tuple[Name, Difference]] = []
     for name in seen.names():
         facts = seen.facts(name)
-        one = environments.difference(*name, facts, used)
-        if one is None:
-            continue
-        found.append((name, one))
-        if one.risk != "irrelevant" and len({risks.key(*name, fact) for fact in facts}) > 1:
+        told = [fact for fact in facts if risks.key(*name, fact)[0] != "unknown"]
+        # What is not known differs from nothing: only what is known does, as between two of them.
+        one = risks.classify(*name, told, used)
+        missed = environments.difference(*name, facts, used) if len(told) < len(facts) else None
+        if one is not None:
+            found.append((name, one))
+        if missed is not None and missed.risk != "irrelevant":
+            lacking.append((name, missed))
+        elif missed is not None and one is None:
+            found.append((name, missed))
+        if (one is not None and one.risk != "irrelevant") or (
+            missed is not None and missed.risk != "irrelevant" and told
+        ):
             relevant.add(name)
     keys = seen.keys(relevant)
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -82,19 +92,22 @@ def group(fleet: Fleet) -> Grouping:
     first = fleet.fingerprint(ordered[0][0])
     compare = _against(first, used, sorted(relevant))
     clusters = [Cluster(tuple(members), *compare(fleet.fingerprint(members[0]))) for members in ordered]
-    spread = _Spread(fleet, seen, [name for name, _ in found], of)
+    spread = _Spread(fleet, seen, [name for name, _ in (*found, *lacking)], of)
     ranked = sorted((spread.separation(name, one) for name, one in found), key=_rank)
     large = len(ordered[0]) >= _LARGE
-    unknown = {name for name, one in found if any(value.startswith("not known: ") for value in one.values)}
     every = sorted((one for _, one in found), key=environments.rank)
     return Grouping(
         clusters=tuple(clusters),
-        separating=tuple(one for one in ranked if (one.layer, one.name) in relevant),
+        separating=tuple(one for one in ranked if one.risk != "irrelevant"),
         irrelevant=tuple(one for one in ranked if one.risk == "irrelevant"),
-        unknown=tuple(one for one in ranked if one.risk != "irrelevant" and (one.layer, one.name) in unknown),
-        differences=tuple(one for one in every if (one.layer, one.name) in relevant),
-        missing=tuple(one for one in every if one.risk != "irrelevant" and (one.layer, one.name) in unknown),
-        odd=tuple(number for number, members in enumerate(ordered, 1) if large and len(members) == 1),
+        unknown=tuple(sorted((spread.separation(name, one) for name, one in lacking), key=_rank)),
+        differences=tuple(one for one in every if one.risk != "irrelevant"),
+        missing=tuple(sorted((one for _, one in lacking), key=environments.rank)),
+        odd=tuple(
+            number
+            for number, cluster in enumerate(clusters, 1)
+            if large and len(cluster.members) == 1 and cluster.differences
+        ),
     )
 
 

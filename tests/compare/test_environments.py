@@ -218,8 +218,9 @@ def naive(members: Sequence[Fingerprint]) -> set[frozenset[int]]:
     keys: list[list[object]] = [[] for _ in members]
     for layer, name in environments.names(members):
         facts = [environments.fact_of(member, layer, name) for member in members]
-        found = environments.difference(layer, name, facts, used)
-        if found is not None and found.risk != "irrelevant":
+        told = [fact for fact in facts if risks.key(layer, name, fact)[0] != "unknown"]
+        found = (environments.difference(layer, name, facts, used), risks.classify(layer, name, told, used))
+        if any(one is not None and one.risk != "irrelevant" for one in found):
             for key, fact in zip(keys, facts, strict=True):
                 key.append(risks.key(layer, name, fact))
     together: dict[tuple[object, ...], set[int]] = {}
@@ -280,6 +281,42 @@ def test_a_fact_that_some_lack_separates_them() -> None:
     grouping = groups.group(fleet_of([AUDITED, without, AUDITED]))
     assert [cluster.members for cluster in grouping.clusters] == [(0, 2), (1,)]
     assert [(v.value, v.count) for v in grouping.separating[0].values] == [("2.4.6", 2), ("not installed", 1)]
+
+
+def test_what_is_not_known_of_one_of_many_is_no_difference() -> None:
+    silent = changed(AUDITED, hardware={"dispatch": Unknown("the probe did not report it")})
+    grouping = groups.group(fleet_of([AUDITED, AUDITED, AUDITED, silent]))
+    assert grouping.differences == grouping.separating == grouping.odd == ()
+    assert [one.name for one in grouping.unknown] == [one.name for one in grouping.missing] == ["dispatch"]
+    assert [cluster.members for cluster in grouping.clusters] == [(0, 1, 2), (3,)]
+    assert verdict.foresee(grouping.differences, grouping.missing, 4).levels["bit-exact"].prospect == "unknown"
+
+    # Two that are known to differ do so whatever is not known of a third, which is in no sentence about them.
+    other = changed(AUDITED, hardware={"dispatch": known("AVX512")})
+    grouping = groups.group(fleet_of([AUDITED, other, silent]))
+    assert [(one.said, one.risk) for one in grouping.differences] == [
+        (one.said, one.risk) for one in environments.differences([AUDITED, other]).differences
+    ]
+    assert [one.name for one in grouping.missing] == ["dispatch"]
+
+
+def test_an_interpreter_described_has_loaded_nothing_rather_than_something_else() -> None:
+    described = CAPTURES["described-torch-2.13"]
+    audited = changed(AUDITED, libraries={"object:_C.so": known(("sha256:1",))})
+    found = environments.differences([audited, described])
+    matters = [one.name for one in found.differences if one.risk != "irrelevant"]
+    assert not [name for name in matters if name.startswith(("object:", "loaded", "dispatch", "threads"))]
+    assert {"dispatch", "loaded:torch"} <= {one.name for one in found.unknown}
+    without = changed(AUDITED, libraries={"object:_C.so": None})
+    assert [one.name for one in environments.differences([audited, without]).differences] == ["object:_C.so"]
+
+
+def test_what_a_program_sets_leaves_the_metrics_of_machines_open_no_further() -> None:
+    described = CAPTURES["described-torch-2.13"]
+    assert foresee(described, described).levels["seed-stable"].prospect == "possible"
+    assert foresee(AUDITED, described).levels["seed-stable"].prospect == "possible"
+    half = changed(AUDITED, libraries={"switch:default_dtype": known("float16")})
+    assert foresee(AUDITED, half).levels["seed-stable"].prospect == "at-risk"
 
 
 @pytest.mark.parametrize("one", CAPTURES)
