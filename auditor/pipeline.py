@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
+_REFERENCES = 8  # audits that are tried as the one that the others are held against
 
 
 def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
@@ -266,10 +267,13 @@ def _many(reader: Reader, audits: bool, tolerances: dict[str, float] | None, not
         members = tuple(names[member] for member in cluster.members)
         differs = tuple(difference.said for difference in cluster.differences)
         found.append(Group(number, members, prediction.at_best, prediction.levels, differs))
-    reached = _reached(reader, tolerances) if audits else None
+    first, outlook = names[0], verdict.answer_many(len(found), overall)
+    reached = None
+    if audits:
+        first, reached = _reached(reader, tolerances)
     return Many(
         schema=COMPARISON,
-        answer=verdict.answer_many(len(found), overall, names[0], reached),
+        answer=outlook if reached is None else verdict.answer_reached(first, reached),
         count=len(names),
         at_best=overall.at_best,
         levels=overall.levels,
@@ -278,25 +282,53 @@ def _many(reader: Reader, audits: bool, tolerances: dict[str, float] | None, not
         separating=grouping.separating,
         irrelevant=grouping.irrelevant,
         unknown=grouping.unknown,
-        first=names[0],
+        first=first,
         reached=reached,
+        together=verdict.reached_by_all(first, reached) if reached is not None else None,
+        outlook=outlook if reached is not None else "",
         notes=notes,
     )
 
 
-def _reached(reader: Reader, tolerances: dict[str, float] | None) -> tuple[Reached, ...]:
-    """What each audit reached together with the first one."""
+def _reached(reader: Reader, tolerances: dict[str, float] | None) -> tuple[str, tuple[Reached, ...]]:
+    """What each audit reached together with one of them, and which one that is.
+
+    That is the first of the largest group of those that are bit-exact with one another, the earlier of equal ones; only
+    where that many are alike in none is it looked for among the first few of them.
+    """
+    names = [subject.name for subject in reader.fleet.subjects]
+    best, held, rest = 0, _held_against(reader, 0, range(1, len(names)), tolerances), list(range(len(names)))
+    most = 0
+    for _ in range(_REFERENCES):
+        if len(rest) <= most:
+            break
+        reference = rest[0]
+        tried = held if reference == 0 else _held_against(reader, reference, rest[1:], tolerances)
+        alike = {index for index in rest[1:] if tried[index].levels["bit-exact"].verdict == "reached"}
+        if 1 + len(alike) > most:
+            best, most = reference, 1 + len(alike)
+            held = tried
+        rest = [index for index in rest[1:] if index not in alike]
+    others = [index for index in range(len(names)) if index != best]
+    held = {**_held_against(reader, best, [index for index in others if index not in held], tolerances), **held}
+    return names[best], tuple(held[index] for index in others)
+
+
+def _held_against(
+    reader: Reader, reference: int, others: Iterable[int], tolerances: dict[str, float] | None
+) -> dict[int, Reached]:
+    """What each of the others reached together with one audit, by their places."""
     from auditor.compare import environments
 
-    first = _side(reader, 0)
-    reached = []
-    for index in range(1, len(reader.fleet)):
+    first = _side(reader, reference)
+    reached = {}
+    for index in others:
         other = _side(reader, index)
         between = environments.differences([first.fingerprint, other.fingerprint])
         prediction = verdict.foresee(between.differences, between.unknown)
         _, together = _together(first, other, tolerances, prediction)
-        reached.append(Reached(other.name, together.level, together.levels, together.divergence))
-    return tuple(reached)
+        reached[index] = Reached(other.name, together.level, together.levels, together.divergence)
+    return reached
 
 
 def _side(reader: Reader, index: int) -> Side:
@@ -320,13 +352,15 @@ def _together(
     obstacles = together.obstacles(first, second, tolerances)
     if obstacles:
         judgement = verdict.incomparable(obstacles, len(first.runs) + len(second.runs))
-        return verdict.answer_together(names, judgement), Together(
+        return verdict.answer_together(names, judgement, prediction), Together(
             judgement.level, judgement.levels, obstacles=obstacles
         )
     joint = together.join(first, second, tolerances)
     records = [run.run for run in joint.runs]
     judgement = verdict.judge_together(joint.comparison, records, joint.settings, joint.unsteady)
-    return verdict.answer_together(names, judgement), Together(
+    given = msgspec.structs.replace(joint.settings, ignore=(), decide=())
+    misspelt = _matched_nothing(joint.comparison, given) if tolerances is not None else ()
+    return verdict.answer_together(names, judgement, prediction), Together(
         level=judgement.level,
         levels=judgement.levels,
         runs=joint.names,
@@ -336,7 +370,7 @@ def _together(
         divergence=joint.divergence,
         metrics={metric.name: metric for metric in joint.comparison.metrics},
         gaps=joint.comparison.gaps,
-        notes=joint.comparison.notes,
+        notes=joint.comparison.notes + misspelt,
         explanation=verdict.explain_together(judgement, joint.unsteady, prediction),
     )
 

@@ -100,8 +100,9 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
         bit_exact = Expectation("possible", "Nothing that is known to matter differs.")
         answer = f"{who} can reach bit-exact: nothing that is known to matter differs."
     seed_stable = _seed_stable_expected([*ruling, *risky], unknown, bit_exact)
-    if ruling and seed_stable.prospect == "at-risk":
-        answer += f" Even that is at risk: {_listed([one for one in differences if _strays(one)])}."
+    if seed_stable.prospect == "at-risk":
+        lead = "Even that is at risk" if ruling else "So is seed-stable"
+        answer += f" {lead}: {_listed([one for one in differences if _strays(one)])}."
     if unknown and (ruling or risky):
         answer += f" Besides, {_names(unknown)} not known of {'both' if count == 2 else 'all of them'}."
     return Prediction(
@@ -113,22 +114,74 @@ def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], co
     )
 
 
-def answer_many(groups: int, prediction: Prediction, first: str, reached: Sequence[Reached] | None) -> str:
-    """Return in a few sentences what was reached, how environments fall apart, and what they allow together."""
-    said = ""
-    if reached is not None:
-        counts = [f"{sum(one.level == name for one in reached):,} reached {name}" for name in _OF_ONE_SEED]
-        none = sum(one.level is None for one in reached)
-        counts += [f"{none:,} no level, or it cannot be told"] if none else []
-        said = f"Of the {len(reached):,} others, {', '.join(counts)} together with {first}. "
+def answer_many(groups: int, prediction: Prediction) -> str:
+    """Return in a few sentences how environments fall apart, and what they allow together."""
     if groups == 1:
-        return f"{said}They are identical in all that is known to matter. {prediction.answer}"
-    return f"{said}They fall into {groups:,} groups. {prediction.answer}"
+        return f"They are identical in all that is known to matter. {prediction.answer}"
+    return f"They fall into {groups:,} groups. {prediction.answer}"
 
 
-def answer_together(names: Sequence[str], judgement: Judgement) -> str:
-    """Return in a sentence what two audits reached together."""
+def answer_reached(first: str, reached: Sequence[Reached]) -> str:
+    """Return in a sentence what many audits reached, of which each other one was held against the ``first``."""
+    by_outcome: dict[str, list[str]] = {}
+    for one in reached:
+        outcome = _outcome(one)
+        if outcome:
+            by_outcome.setdefault(outcome, []).append(one.name)
+    exact = 1 + sum(one.levels["bit-exact"].verdict == "reached" for one in reached)
+    if exact == 1 + len(reached):
+        return f"All {exact:,} audits are bit-exact with one another."
+    said = [f"{exact:,} of {1 + len(reached):,} audits are bit-exact with one another"]
+    if exact == 1:
+        said = [f"none of the {len(reached):,} others is bit-exact with {first}, as far as can be told"]
+        if all(one.levels["bit-exact"].verdict == "not-reached" for one in reached):
+            said = [f"none of the {len(reached):,} others is bit-exact with {first}"]
+    said += [f"{_and(names[:3], len(names) - 3)} {outcome}" for outcome, names in by_outcome.items()]
+    sentence = "; ".join(said)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _outcome(one: Reached) -> str:
+    """What follows the names of audits that are not bit-exact with the one that they were held against."""
+    bit_exact, seed_stable = (one.levels[name].verdict for name in _OF_ONE_SEED)
+    if bit_exact == "reached":
+        return ""
+    if seed_stable == "reached":
+        more = "" if bit_exact == "not-reached" else ", and whether bit-exact cannot be told"
+        return "reached seed-stable" + (more or " only")
+    if seed_stable == "not-reached":
+        return "did not reach seed-stable"
+    if bit_exact == "not-reached":
+        return "did not reach bit-exact, and whether seed-stable cannot be told"
+    return f"cannot be told: {_lowered(one.levels['bit-exact'].reason).rstrip('.')}"
+
+
+def reached_by_all(first: str, reached: Sequence[Reached]) -> dict[LevelName, LevelVerdict]:
+    """Return the verdict on what all of many audits reached, of which each other one was held against the ``first``."""
+    levels: dict[LevelName, LevelVerdict] = {}
+    for name in _OF_ONE_SEED:
+        verdicts = [(one.name, one.levels[name]) for one in reached]
+        count = 1 + sum(level.verdict == "reached" for _, level in verdicts)
+        measured = {"audits": float(1 + len(reached)), "reached": float(count)}
+        failing = [(who, level) for who, level in verdicts if level.verdict == "not-reached"]
+        open_ones = [(who, level) for who, level in verdicts if level.verdict != "reached"]
+        if not open_ones:
+            levels[name] = LevelVerdict("reached", f"All {count:,} audits reached it together.", measured)
+            continue
+        who, level = (failing or open_ones)[0]
+        names = _and([one for one, _ in (failing or open_ones)][:3], len(failing or open_ones) - 3)
+        verb = "did not" if failing else "cannot be told to"
+        reason = f"{names} {verb} reach it together with {first}. Of {who}: {_lowered(level.reason)}"
+        levels[name] = LevelVerdict("not-reached" if failing else "inconclusive", reason, measured)
+    return {**levels, "distribution-stable": _FRESH_SEEDS}
+
+
+def answer_together(names: Sequence[str], judgement: Judgement, prediction: Prediction | None = None) -> str:
+    """Return in a sentence what two audits reached together, and that they were of other data or code if they were."""
     who = " and ".join(names)
+    trained = _trained(prediction)
+    if trained:
+        who += f", which had {_and([one.said for one in trained], 0)},"
     if judgement.level is not None:
         above = judgement.levels["bit-exact"]
         said = "" if judgement.level == "bit-exact" else f" They are not bit-exact: {_lowered(above.reason)}"
@@ -154,7 +207,7 @@ def explain_together(judgement: Judgement, unsteady: Sequence[str], prediction: 
         return ""
     if unsteady:
         return f"The runs of {' and of '.join(unsteady)} differ among themselves: no machine is to blame for that."
-    trained = [one for one in differing if one.layer == "run" and one.name in ("code", "data")]
+    trained = _trained(prediction)
     if trained:
         return f"The audits had {_listed(trained)}: that may explain it as well as the machines."
     if differing:
@@ -162,6 +215,12 @@ def explain_together(judgement: Judgement, unsteady: Sequence[str], prediction: 
     if prediction.unknown:
         return f"Nothing that is known explains it; {_names(prediction.unknown)} not known of both."
     return "Nothing that is known to matter differs between the environments."
+
+
+def _trained(prediction: Prediction | None) -> list[Difference]:
+    """Other data and other code, which explain an outcome as well as machines do."""
+    differences = prediction.differences if prediction is not None else ()
+    return [one for one in differences if one.layer == "run" and one.name in ("code", "data")]
 
 
 def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> ExitCode:

@@ -55,7 +55,8 @@ def obstacles(first: Side, second: Side, tolerances: dict[str, float] | None) ->
     """
     alone = [side.name for side in (first, second) if side.request is None]
     if first.request is None or second.request is None:
-        return (f"{' and '.join(alone)} is an audit.json by itself, without the evidence that could be compared",)
+        verb = "is an audit.json" if len(alone) == 1 else "are each an audit.json"
+        return (f"{' and '.join(alone)} {verb} by itself, without the evidence that could be compared",)
     found = [_command(first.request, second.request, _same_data(first, second))]
     seeds = [sorted({run.run.seed for run in side.runs}, key=str) for side in (first, second)]
     if first.runs and second.runs and seeds[0] != seeds[1]:

@@ -159,7 +159,7 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one audit of many reached together with the first one."""
+    """What one audit of many reached together with the one that all are held against."""
 
     name: str
     level: LevelName | None
@@ -173,8 +173,10 @@ class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     ``levels`` are what all of them allow together. ``separating`` are the facts in which groups differ, ranked by what
     they put at risk, ``irrelevant`` those that differ and do not matter. ``odd`` holds the numbers of the groups of one
     beside a large group. ``unknown`` are facts that matter and are not known of every environment. ``first`` names the
-    environment that came first; ``reached`` is what each other one reached together with it, where all are audits.
-    ``notes`` say what was not looked at.
+    environment that came first or, where all are audits, the one that the others are held against: the first of the
+    largest group of those that are bit-exact with one another. ``reached`` is what each other one reached together with
+    it, ``together`` what all of them did; ``outlook`` then says what the environments allow, and ``answer`` what was
+    reached. ``notes`` say what was not looked at.
     """
 
     schema: str
@@ -189,6 +191,8 @@ class Many(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     unknown: tuple[Separation, ...]
     first: str
     reached: tuple[Reached, ...] | None
+    together: dict[LevelName, LevelVerdict] | None = None
+    outlook: str = ""
     notes: tuple[str, ...] = ()
 
 

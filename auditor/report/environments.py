@@ -178,6 +178,21 @@ def odd_sentence(many: Many, shown: int = 6) -> str:
     return f"Alone beside a group of {len(many.groups[0].members):,}: {', '.join(names[:shown])}{more}."
 
 
+def is_settled(comparison: EnvironmentComparison) -> bool:
+    """Whether audits reached bit-exact together, so that what put it at risk did nothing."""
+    levels = comparison.together
+    if isinstance(levels, Together):
+        levels = levels.levels
+    return levels is not None and levels["bit-exact"].verdict == "reached"
+
+
+def settled_sentence(entries: Sequence[Entry]) -> str:
+    """How many facts put a level at risk that was reached all the same."""
+    count = sum(len(entry.rows) for entry in entries)
+    verb = "puts bit-exact at risk, and changed" if count == 1 else "put bit-exact at risk, and changed"
+    return f"{counted(count, 'fact')} that {verb} nothing here (--all shows {'it' if count == 1 else 'them'})."
+
+
 def hidden_sentence(count: int) -> str:
     """How many differences are not shown."""
     verb = "differs and does not matter" if count == 1 else "differ and do not matter"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from auditor.records.audit import LevelName
-from auditor.records.environments import EnvironmentComparison, Expectation, Many, Pair, Together
+from auditor.records.audit import LevelName, LevelVerdict
+from auditor.records.environments import EnvironmentComparison, Expectation, Many, Pair, Risk, Together
 from auditor.report import environments, wording
 from auditor.report.environments import Entry
 from auditor.report.markdown import escaped
@@ -37,13 +37,13 @@ def _pair(pair: Pair, everything: bool) -> list[str]:
     else:
         lines = [*_together(pair.together), "", "### Their environments", "", escaped(plain(pair.prediction.answer))]
     for risk in ("rules-out", "at-risk"):
-        lines += _entries(environments.RISKS[risk], environments.entries(pair.prediction.differences, risk))
+        lines += _risks(pair, environments.entries(pair.prediction.differences, risk), risk, everything)
     lines += _section(environments.UNKNOWN, environments.unknown_lines(pair))
     return lines + _aside(environments.entries(pair.prediction.differences, "irrelevant"), everything)
 
 
 def _many(many: Many, everything: bool) -> list[str]:
-    lines = _expected(many.levels)
+    lines = _expected(many.levels) if many.together is None else _measured(many, many.together)
     if len(many.groups) > 1:
         lines += [
             "",
@@ -64,21 +64,26 @@ def _many(many: Many, everything: bool) -> list[str]:
     odd = environments.odd_sentence(many)
     if odd:
         lines += ["", escaped(odd)]
-    if many.reached is not None:
-        lines += ["", f"### Reached together with {escaped(plain(many.first))}", "", "| audit | level | bit-exact |"]
-        lines.append("|---|---|---|")
-        for one in many.reached[:SHOWN]:
-            bit_exact = one.levels["bit-exact"]
-            mark = _VERDICT_MARKS[bit_exact.verdict]
-            lines.append(
-                f"| {escaped(plain(one.name))} | {one.level or 'none'} | {mark} {escaped(plain(bit_exact.reason))} |"
-            )
-        if len(many.reached) > SHOWN:
-            lines += ["", f"and {len(many.reached) - SHOWN:,} more"]
     for risk in ("rules-out", "at-risk"):
-        lines += _entries(environments.RISKS[risk], environments.separated(many.separating, risk))
+        lines += _risks(many, environments.separated(many.separating, risk), risk, everything)
     lines += _section(environments.UNKNOWN, environments.unknown_of_many(many))
     return lines + _aside(environments.separated(many.irrelevant, "irrelevant"), everything)
+
+
+def _measured(many: Many, levels: Mapping[LevelName, LevelVerdict]) -> list[str]:
+    lines, reached = _verdicts(levels), many.reached or ()
+    lines += ["", f"### Reached together with {escaped(plain(many.first))}", "", "| audit | level | bit-exact |"]
+    lines.append("|---|---|---|")
+    for one in reached[:SHOWN]:
+        bit_exact = one.levels["bit-exact"]
+        mark = _VERDICT_MARKS[bit_exact.verdict]
+        lines.append(
+            f"| {escaped(plain(one.name))} | {one.level or 'none'} | {mark} {escaped(plain(bit_exact.reason))} |"
+        )
+    if len(reached) > SHOWN:
+        lines += ["", f"and {len(reached) - SHOWN:,} more"]
+    lines += ["", "### Their environments", "", escaped(plain(many.outlook)), ""]
+    return lines + _expected(many.levels)
 
 
 def _expected(levels: Mapping[LevelName, Expectation]) -> list[str]:
@@ -93,11 +98,22 @@ def _expected(levels: Mapping[LevelName, Expectation]) -> list[str]:
     ]
 
 
-def _together(together: Together) -> list[str]:
+def _risks(comparison: EnvironmentComparison, entries: Sequence[Entry], risk: Risk, everything: bool) -> list[str]:
+    if entries and risk == "at-risk" and environments.is_settled(comparison) and not everything:
+        return ["", environments.settled_sentence(entries)]
+    return _entries(environments.RISKS[risk], entries)
+
+
+def _verdicts(levels: Mapping[LevelName, LevelVerdict]) -> list[str]:
     lines = ["| level | verdict | reason |", "|---|---|---|"]
-    for name, level in together.levels.items():
+    for name, level in levels.items():
         mark = f"{_VERDICT_MARKS[level.verdict]} {wording.VERDICTS[level.verdict]}"
         lines.append(f"| {name} | {mark} | {escaped(plain(level.reason))} |")
+    return lines
+
+
+def _together(together: Together) -> list[str]:
+    lines = _verdicts(together.levels)
     if together.explanation:
         lines += ["", escaped(plain(together.explanation))]
     if together.divergence is not None:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from auditor.records.audit import LevelName
+from auditor.records.audit import LevelName, LevelVerdict
 from auditor.records.environments import EnvironmentComparison, Expectation, Many, Pair, Risk, Together
 from auditor.report import environments, wording
 from auditor.report.environments import Entry
@@ -58,24 +58,25 @@ def _pair(pair: Pair, everything: bool, width: int) -> Iterable[RenderableType]:
         yield Text()
         yield Text(f"Their environments. {plain(pair.prediction.answer)}", style="bold")
     for risk in ("rules-out", "at-risk"):
-        yield from _entries(
-            environments.RISKS[risk], environments.entries(pair.prediction.differences, risk), risk, everything
-        )
+        yield from _risks(pair, environments.entries(pair.prediction.differences, risk), risk, everything)
     yield from _lines(environments.UNKNOWN, environments.unknown_lines(pair), "yellow")
     yield from _aside(environments.entries(pair.prediction.differences, "irrelevant"), everything)
 
 
-def _together(together: Together, width: int) -> Iterable[RenderableType]:
+def _verdicts(levels: Mapping[LevelName, LevelVerdict]) -> Iterable[RenderableType]:
     table = grid(expand=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
-    for name in ("bit-exact", "seed-stable", "distribution-stable"):
-        level = together.levels[name]
+    for name, level in levels.items():
         said = Text(f"{_VERDICT_MARKS[level.verdict]} {wording.VERDICTS[level.verdict]}")
         said.stylize(_VERDICT_STYLES[level.verdict])
         table.add_row(Text(name, style="bold"), said, Text(plain(level.reason)))
     yield indented(table)
+
+
+def _together(together: Together, width: int) -> Iterable[RenderableType]:
+    yield from _verdicts(together.levels)
     if together.explanation:
         yield Text()
         yield Text(plain(together.explanation))
@@ -117,7 +118,14 @@ def _expected(levels: Mapping[LevelName, Expectation]) -> Iterable[RenderableTyp
 
 
 def _many(many: Many, everything: bool) -> Iterable[RenderableType]:
-    yield from _expected(many.levels)
+    if many.together is None:
+        yield from _expected(many.levels)
+    else:
+        yield from _verdicts(many.together)
+        yield from _reached(many)
+        yield Text()
+        yield Text(f"Their environments. {plain(many.outlook)}", style="bold")
+        yield from _expected(many.levels)
     if len(many.groups) > 1:
         yield Text()
         yield Text("Groups", style="bold")
@@ -143,9 +151,8 @@ def _many(many: Many, everything: bool) -> Iterable[RenderableType]:
     if odd:
         yield Text()
         yield Text(odd, style="yellow")
-    yield from _reached(many)
     for risk in ("rules-out", "at-risk"):
-        yield from _entries(environments.RISKS[risk], environments.separated(many.separating, risk), risk, everything)
+        yield from _risks(many, environments.separated(many.separating, risk), risk, everything)
     yield from _lines(environments.UNKNOWN, environments.unknown_of_many(many), "yellow")
     yield from _aside(environments.separated(many.irrelevant, "irrelevant"), everything)
 
@@ -164,6 +171,16 @@ def _reached(many: Many) -> Iterable[RenderableType]:
         yield item(text)
     if len(many.reached) > SHOWN_GROUPS:
         yield indented(Text(f"and {len(many.reached) - SHOWN_GROUPS:,} more", style="dim"))
+
+
+def _risks(
+    comparison: EnvironmentComparison, entries: Sequence[Entry], risk: Risk, everything: bool
+) -> Iterable[RenderableType]:
+    if entries and risk == "at-risk" and environments.is_settled(comparison) and not everything:
+        yield Text()
+        yield Text(environments.settled_sentence(entries), style="dim")
+    else:
+        yield from _entries(environments.RISKS[risk], entries, risk, everything)
 
 
 def _entries(title: str, entries: Sequence[Entry], risk: Risk, everything: bool) -> Iterable[RenderableType]:

@@ -163,7 +163,23 @@ def test_audits_tell_what_was_reached(auditor: Call, project: Path) -> None:
     for name in ("one", "two", "noisy"):
         (project / "all").mkdir(exist_ok=True)
         (project / name).rename(project / "all" / name)
-    assert [entry["name"] for entry in json.loads(auditor("compare", "all", "-f", "json").stdout)["reached"]] == [
-        "all/one",
-        "all/two",
+    # The others are held against one of those that agree, not against the odd one out that comes first.
+    document = json.loads(auditor("compare", "all", "-f", "json").stdout)
+    assert document["first"] == "all/one"
+    assert [(entry["name"], entry["level"]) for entry in document["reached"]] == [
+        ("all/noisy", None),
+        ("all/two", "bit-exact"),
     ]
+    assert document["answer"].startswith("2 of 3 audits are bit-exact with one another; all/noisy cannot be told: ")
+    assert document["together"]["bit-exact"]["verdict"] == "inconclusive"
+    shown = " ".join(auditor("compare", "all").stdout.split())
+    assert shown.index("2 of 3 audits") < shown.index("? inconclusive") < shown.index("Their environments.")
+
+
+def test_a_tolerance_of_no_metric_is_said(auditor: Call, project: Path) -> None:
+    (project / "given.json").write_text('{"acc": 0.5}')
+    for name in ("one", "two"):
+        audit(auditor, name, "python", "-c", "import shutil; shutil.copy('given.json', 'results.json')")
+    text = " ".join(auditor("compare", "one", "two", "--tolerance", "ac=0.1").stdout.split())
+    assert "--tolerance ac matches no metric; near it: acc" in text
+    assert "matches no metric" not in auditor("compare", "one", "two", "--tolerance", "acc=0.1").stdout

@@ -6,14 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from auditor import verdict
 from auditor.compare import together
 from auditor.compare.together import Side
 from auditor.config import Request
+from auditor.records.audit import LevelVerdict
 from auditor.records.config import Settings
-from auditor.records.environments import Difference, Prediction
+from auditor.records.environments import Difference, Prediction, Reached
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fact, Fingerprint, Known
 from auditor.verdict import Judgement
@@ -209,6 +211,8 @@ def test_audits_that_are_not_there_cannot_be_compared(audits: Audits) -> None:
     whole = audits.side("a")
     alone = Side("b", None, (), whole.fingerprint)
     assert "audit.json by itself" in together.obstacles(whole, alone, None)[0]
+    other = msgspec.structs.replace(alone, name="other")
+    assert "are each an audit.json by itself" in together.obstacles(alone, other, None)[0]
     empty = Side("b", whole.request, (), whole.fingerprint)
     assert together.obstacles(empty, whole, None) == ("b has no complete run",)
     half = audits.side("b", audits.run(1), settings=Settings(replicates=2))
@@ -262,3 +266,71 @@ def test_what_may_explain_an_outcome(audits: Audits, make: SimpleNamespace) -> N
     assert "other code" in verdict.explain_together(differ, (), prediction(CODE, CPU))
     assert "no machine is to blame" in verdict.explain_together(differ, ("a",), prediction(CPU))
     assert "Nothing that is known to matter differs" in verdict.explain_together(differ, (), prediction())
+
+
+def test_other_data_and_code_are_in_the_first_sentence(audits: Audits) -> None:
+    judgement, _ = judge(audits.side("a"), audits.side("b"))
+    data = Difference("run", "data", ("1", "2"), "at-risk", "It may.", level="seed-stable", said="other data")
+    code = Difference("run", "code", ("1", "2"), "at-risk", "It may.", level="seed-stable", said="other code")
+    assert verdict.answer_together(("a", "b"), judgement, prediction(data)) == (
+        "Together a and b, which had other data, reached bit-exact."
+    )
+    assert "had other data and other code," in verdict.answer_together(("a", "b"), judgement, prediction(data, code))
+    assert verdict.foresee([data], []).answer.endswith("So is seed-stable: other data.")
+    assert verdict.foresee([data], []).levels["seed-stable"].prospect == "at-risk"
+
+
+def reached(name: str, bit_exact: str, seed_stable: str, reason: str = "It is so.") -> Reached:
+    verdicts: dict[Any, LevelVerdict] = {
+        "bit-exact": LevelVerdict(bit_exact, reason),  # type: ignore[arg-type]  # a verdict
+        "seed-stable": LevelVerdict(seed_stable, reason),  # type: ignore[arg-type]  # a verdict
+    }
+    level: Any = next((level for level, one in verdicts.items() if one.verdict == "reached"), None)
+    return Reached(name, level, verdicts, None)
+
+
+EXACT = ("reached", "reached")
+ONLY = ("not-reached", "reached")
+OPEN = ("inconclusive", "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("others", "said", "bit_exact"),
+    [
+        ((EXACT, EXACT), "All 3 audits are bit-exact with one another.", "reached"),
+        (
+            (EXACT, ONLY),
+            "2 of 3 audits are bit-exact with one another; b1 reached seed-stable only.",
+            "not-reached",
+        ),
+        (
+            (EXACT, OPEN),
+            "2 of 3 audits are bit-exact with one another; b1 cannot be told: it is so.",
+            "inconclusive",
+        ),
+        (
+            (EXACT, ("inconclusive", "reached")),
+            "2 of 3 audits are bit-exact with one another; "
+            "b1 reached seed-stable, and whether bit-exact cannot be told.",
+            "inconclusive",
+        ),
+        (
+            (ONLY, ("not-reached", "not-reached")),
+            "None of the 2 others is bit-exact with a; b0 reached seed-stable only; b1 did not reach seed-stable.",
+            "not-reached",
+        ),
+        (
+            (OPEN, OPEN),
+            "None of the 2 others is bit-exact with a, as far as can be told; b0 and b1 cannot be told: it is so.",
+            "inconclusive",
+        ),
+    ],
+)
+def test_many_audits_are_told_apart_by_what_they_reached(
+    others: tuple[tuple[str, str], ...], said: str, bit_exact: str
+) -> None:
+    found = [reached(f"b{number}", *one) for number, one in enumerate(others)]
+    assert verdict.answer_reached("a", found) == said
+    levels = verdict.reached_by_all("a", found)
+    assert levels["bit-exact"].verdict == bit_exact
+    assert (levels["seed-stable"].verdict == "reached") is all(one[1] == "reached" for one in others)

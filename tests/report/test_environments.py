@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -87,7 +88,8 @@ MANY = Many(
     first="a",
     reached=tuple(Reached(f"b{i}", "seed-stable", REACHED, None) for i in range(30)),  # type: ignore[arg-type]  # names
 )
-ALL = {"pair": PAIR, "audits": AUDITS, "many": MANY}
+OF_AUDITS = msgspec.structs.replace(MANY, together=REACHED, outlook="They fall apart.")
+ALL = {"pair": PAIR, "audits": AUDITS, "many": MANY, "many audits": OF_AUDITS}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -144,9 +146,27 @@ def test_what_is_long_is_cut_and_counted() -> None:
     text = environments_terminal.render(PAIR)
     assert "and 26 more" in text
     assert text.count("Another release.") == 1
-    text = environments_terminal.render(MANY)
+    text = environments_terminal.render(OF_AUDITS)
     assert "and 18 more" in text
     assert len(text) < 6000
+
+
+@pytest.mark.parametrize("render", [environments_terminal.render, environments_markdown.render])
+def test_what_put_at_risk_what_was_reached_is_counted_only(render: Callable[..., str]) -> None:
+    levels = {**REACHED, "bit-exact": LevelVerdict("reached", "They agree.")}
+    exact = msgspec.structs.replace(AUDITS, together=msgspec.structs.replace(TOGETHER, levels=levels))
+    said = " ".join(render(exact).split())
+    assert "31 facts that put bit-exact at risk, and changed nothing here (--all shows them)." in said
+    assert "Another release." not in said
+    assert "Another release." in render(exact, True)
+    assert "Another release." in render(AUDITS)
+
+
+@pytest.mark.parametrize("render", [environments_terminal.render, environments_markdown.render])
+def test_what_was_reached_comes_before_what_was_to_be_expected(render: Callable[..., str]) -> None:
+    said = render(OF_AUDITS)
+    assert said.index("not reached") < said.index("Reached together with") < said.index("They fall apart.")
+    assert said.index("They fall apart.") < said.index("ruled out")
 
 
 def test_lists_show_what_is_not_in_both() -> None:
