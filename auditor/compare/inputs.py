@@ -31,6 +31,7 @@ _LARGEST_FINGERPRINT = 16 << 20
 _LARGEST_AUDIT = 256 << 20
 _NAMED = 10  # problems that are named one by one
 _SCHEMA = re.compile(r"auditor\.(fingerprint|audit)/([1-9][0-9]{0,8})")
+_REPORT = re.compile(r"auditor\.(comparison|drift|lock)/[1-9][0-9]{0,8}")
 _PIPES = ("/dev/fd/", "/proc/self/fd/")
 
 _Layer = dict[str, Fact]
@@ -57,11 +58,15 @@ class _Head(msgspec.Struct):
 
 
 class _Bad(Exception):
-    """A document that cannot be used, and why; ``newer`` where a newer auditor wrote it."""
+    """A document that cannot be used, and why; ``newer`` where a newer auditor wrote it.
 
-    def __init__(self, why: str, *, newer: bool = False) -> None:
+    ``report`` is its schema where it is a report of ours, which is no fingerprint and no audit.
+    """
+
+    def __init__(self, why: str, *, newer: bool = False, report: str = "") -> None:
         super().__init__(why)
         self.newer = newer
+        self.report = report
 
 
 class Reader:
@@ -165,12 +170,21 @@ class Reader:
             # Links are not followed: what is compared is what lies in the directory.
             if entry.is_file(follow_symlinks=False) and entry.name.endswith(".json"):
                 path = entry.path
-                self._attempt(path, functools.partial(self._regular, path, _OPEN))
+                self._attempt(path, functools.partial(self._of_directory, path))
             elif entry.is_dir(follow_symlinks=False) and os.path.lexists(os.path.join(entry.path, "evidence.json")):
                 path = entry.path
                 self._attempt(path, functools.partial(self._evidence, path))
             else:
                 self.passed_by.append(readable(entry.path))
+
+    def _of_directory(self, path: str) -> None:
+        """A file of a directory, in which a report of ours may have been saved too."""
+        try:
+            self._regular(path, _OPEN)
+        except _Bad as problem:
+            if not problem.report:
+                raise
+            self.passed_by.append(f"{readable(path)} ({problem.report})")
 
     def _read_stream(self, stream: BinaryIO) -> None:
         """One document, or one on each line: the first line tells, being a whole document by itself or not."""
@@ -384,8 +398,9 @@ def check_schema(schema: str, *known: str) -> None:
     same_kind = [one for one in known if found is not None and one.rpartition("/")[0] == f"auditor.{found[1]}"]
     if found is not None and same_kind and int(found[2]) > int(same_kind[0].rpartition("/")[2]):
         raise _Bad(f"its schema is {schema}, which a newer auditor wrote (this one reads {same_kind[0]})", newer=True)
+    report = schema if _REPORT.fullmatch(schema) is not None else ""
     shown = schema if len(schema) <= 80 else f"{schema[:79]}…"
-    raise _Bad(f"its schema is {shown!r}, which is not one of {', '.join(known)}")
+    raise _Bad(f"its schema is {shown!r}, which is not one of {', '.join(known)}", report=report)
 
 
 def readable(name: str) -> str:

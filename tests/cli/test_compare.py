@@ -36,6 +36,7 @@ def gpu(architecture: str) -> str:
         ((AVX2, AVX2), "seed-stable", 0),
         ((AVX2, DEFAULT), None, 0),
         ((AVX2, DEFAULT), "bit-exact", 3),
+        ((BARE, BARE), None, 0),
         ((BARE, BARE), "bit-exact", 3),
         ((AVX2, DEFAULT, BARE), "bit-exact", 3),
         ((CAPTURES,), None, 0),

@@ -282,3 +282,19 @@ def test_a_damaged_audit_says_what_is_wrong(good: Path, tmp_path: Path) -> None:
         read(good, audit, tmp_path / "bad.json")
     assert both.value.slug == "unreadable-input"
     assert len(both.value.what.splitlines()) == 2
+
+
+@pytest.mark.parametrize("schema", ["auditor.comparison/1", "auditor.drift/1", "auditor.lock/2"])
+def test_a_report_of_ours_in_a_directory_is_passed_by(schema: str, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(ONE)
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"schema": schema, "answer": "They differ."}))
+    reader = read(tmp_path)
+    assert len(reader.fleet) == 2
+    assert reader.passed_by == [f"{report} ({schema})"]
+    # What is named by itself is meant.
+    with pytest.raises(UsageError, match="which is not one of"):
+        read(good, report)
+    report.write_text('{"schema": "someone.elses/1"}')
+    with pytest.raises(UsageError, match=r"someone\.elses"):
+        read(tmp_path)
