@@ -23,7 +23,7 @@ class Differences(msgspec.Struct, frozen=True):
 
 def differences(fingerprints: Sequence[Fingerprint]) -> Differences:
     """Compare fingerprints fact by fact; ``values`` of a difference are in the order of the fingerprints."""
-    used = risks.uses(fingerprints)
+    used = uses(fingerprints)
     found: list[Difference] = []
     unknown: list[Difference] = []
     for layer, name in names(fingerprints):
@@ -34,6 +34,20 @@ def differences(fingerprints: Sequence[Fingerprint]) -> Differences:
         lacking = any(risks.key(layer, name, fact)[0] == "unknown" for fact in facts)
         (unknown if lacking and one.risk != "irrelevant" else found).append(one)
     return Differences(tuple(sorted(found, key=rank)), tuple(sorted(unknown, key=rank)))
+
+
+def uses(fingerprints: Sequence[Fingerprint]) -> Uses:
+    """Which conditions of the table hold for them, and which facts follow from another one that differs."""
+    found = risks.uses(fingerprints)
+    for layer, name in names(fingerprints):
+        rule = risks.rule_of(layer, name)
+        if rule is not None and rule.told_by:
+            of, _, other = rule.told_by.partition("/")
+            found[risks.told(layer, name)] = risks.follows(
+                (risks.key(of, other, fact_of(one, of, other)), risks.key(layer, name, fact_of(one, layer, name)))
+                for one in fingerprints
+            )
+    return found
 
 
 def difference(layer: str, name: str, facts: Sequence[Fact | None], used: Uses) -> Difference | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -60,11 +60,12 @@ def group(fleet: Fleet) -> Grouping:
     runs = {member.get("run") for member in fleet.members}
     of_runs = all(run is not None and environments.is_of_run(fleet.layer(run)) for run in runs)
     seen = _Seen(fleet, of_runs)
-    used = risks.uses_of(lambda layer, name: seen.facts((layer, name)))
+    names = seen.names()
+    used = {**risks.uses_of(lambda layer, name: seen.facts((layer, name))), **seen.told(names)}
     relevant: set[Name] = set()
     found: list[tuple[Name, Difference]] = []
     lacking: list[tuple[Name, Difference]] = []
-    for name in seen.names():
+    for name in names:
         facts = seen.facts(name)
         told = [fact for fact in facts if risks.key(*name, fact)[0] != "unknown"]
         # What is not known differs from nothing: only what is known does, as between two of them.
@@ -159,6 +160,33 @@ class _Seen:
         gaps = set(self.gaps.get(name[0], ()))
         missing = {name[1] in gap.none for gap in gaps if gap is not None and name[1] in gap.names}
         return found + [None if none else Unknown(environments.NOT_SEEN) for none in sorted(missing)]
+
+    def told(self, names: Sequence[Name]) -> risks.Uses:
+        """Which of these facts follow from another one that differs."""
+        found: risks.Uses = {}
+        for name in names:
+            rule = risks.rule_of(*name)
+            if rule is not None and rule.told_by:
+                layer, _, other = rule.told_by.partition("/")
+                found[risks.told(*name)] = risks.follows(
+                    zip(self._keys_of((layer, other)), self._keys_of(name), strict=True)
+                )
+        return found
+
+    def _keys_of(self, name: Name) -> Iterator[risks.Key]:
+        """What a fact is compared by, of each member."""
+        layer, values = name[0], self.values.get(name, set())
+        known = {
+            number: risks.key(*name, self.fleet.facts[fact].fact)
+            for number in self.layers[layer]
+            for fact in values.intersection(self.fleet.layers[number])
+        }
+        for member, gap in zip(self.fleet.members, self.gaps[layer], strict=True):
+            number = member.get(layer)
+            if number in known:
+                yield known[number]
+            else:
+                yield ("none" if gap is not None and name[1] in gap.none else "unknown", None)
 
     def _gaps(self, layer: str) -> list[Gap | None]:
         """What of a layer each member lacks that any other one has, or that all should have; None for nothing."""

@@ -31,7 +31,10 @@ NOT_THERE = "the fingerprint does not have it"
 _VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 Uses = dict[str, bool | None]
-"""Whether each condition of the table holds (``CUDA in use``); None where it is not known."""
+"""Whether each condition of the table holds (``CUDA in use``), and each fact follows from another (``told``).
+
+None where it is not known.
+"""
 
 Key = tuple[str, object]
 
@@ -67,7 +70,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``absent`` says what it means that a fingerprint has no such fact (``not installed``), if that tells anything: where
     the fact ``witness`` (``layer/name``) is known, or where there is nothing that the fact ``without`` is about. A
     missing fact is else one that is not known. A fact that is ``expected`` is missed where no fingerprint has it; one
-    that is not ``missed`` leaves nothing open where it is not known.
+    that is not ``missed`` leaves nothing open where it is not known. ``told_by`` names a fact (``layer/name``) that
+    tells as much where it differs too.
     """
 
     id: str
@@ -86,6 +90,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     without: str = ""
     expected: bool = False
     missed: bool = True
+    told_by: str = ""
     within: tuple[Within, ...] = ()
 
 
@@ -133,6 +138,8 @@ def parse_table(text: str) -> Table:
             raise ValueError(f"{rule.id}: there is no rule {rule.otherwise!r} after it")
         if bool(rule.absent) != bool(rule.witness or rule.without) or (rule.witness and rule.without):
             raise ValueError(f"{rule.id}: absent needs a witness or a without, and they need it")
+        if rule.told_by and rule.told_by.partition("/")[0] not in LAYERS:
+            raise ValueError(f"{rule.id}: told_by names no layer")
         if rule.expected and any("*" in name for name in rule.names):
             raise ValueError(f"{rule.id}: what is expected has to be named")
         for within in rule.within:
@@ -219,6 +226,21 @@ def is_told(witness: Fact | None, known: bool) -> bool:
     return isinstance(witness, Unknown) and is_nothing(witness.reason)
 
 
+def told(layer: str, name: str) -> str:
+    """By which name ``Uses`` says whether a fact follows from the one that its rule is ``told_by``."""
+    return f"told: {layer}/{name}"
+
+
+def follows(keys: Iterable[tuple[Key, Key]]) -> bool:
+    """Whether a fact differs only where another one does, from the other's key and its own of each environment."""
+    found: dict[Key, set[Key]] = {}
+    for other, own in keys:
+        own_keys = found.setdefault(other, set())
+        if own[0] != "unknown":
+            own_keys.add(own)
+    return len(found) > 1 and ("unknown", None) not in found and all(len(own) < 2 for own in found.values())
+
+
 def _is_none(fact: Fact | None) -> bool:
     if isinstance(fact, Known):
         return fact.value in ("none", ())
@@ -272,6 +294,11 @@ def judge(layer: str, name: str, facts: Sequence[Fact | None], uses: Uses) -> Ju
     rule = rule_of(layer, name)
     if rule is None:
         return Judged("at-risk", "bit-exact", UNLISTED, ())
+    if rule.told_by and uses.get(told(layer, name)) is True:
+        other = rule.told_by.partition("/")[2]
+        return Judged(
+            "irrelevant", "bit-exact", f"It follows from {other}, which differs and is compared by itself.", ()
+        )
     while rule.otherwise and any(uses.get(condition) is False for condition in rule.when):
         rule = _by_id(rule.otherwise)
     risk, reason, sources = rule.risk, rule.reason, rule.sources

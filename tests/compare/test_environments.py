@@ -214,7 +214,7 @@ def partition(members: Sequence[Fingerprint]) -> set[frozenset[int]]:
 
 def naive(members: Sequence[Fingerprint]) -> set[frozenset[int]]:
     """Groups by the facts whose difference over all of them matters, one at a time."""
-    used = risks.uses(members)
+    used = environments.uses(members)
     keys: list[list[object]] = [[] for _ in members]
     for layer, name in environments.names(members):
         facts = [environments.fact_of(member, layer, name) for member in members]
@@ -317,6 +317,30 @@ def test_what_a_program_sets_leaves_the_metrics_of_machines_open_no_further() ->
     assert foresee(AUDITED, described).levels["seed-stable"].prospect == "possible"
     half = changed(AUDITED, libraries={"switch:default_dtype": known("float16")})
     assert foresee(AUDITED, half).levels["seed-stable"].prospect == "at-risk"
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "teller"),
+    [("hardware", "dispatch:numpy", "numpy"), ("libraries", "torch:git", "torch:version")],
+)
+def test_what_follows_from_another_release_is_no_difference_of_its_own(layer: str, name: str, teller: str) -> None:
+    def made(release: str, value: str) -> Fingerprint:
+        one = changed(AUDITED, libraries={teller: known(release)})
+        return changed(one, **{layer: {name: known(value)}})
+
+    def risk(*members: Fingerprint) -> set[str]:
+        pair = environments.differences(members).differences
+        many = groups.group(fleet_of(members))
+        found = {one.risk for one in pair if one.name == name}
+        assert {one.risk for one in (*many.separating, *many.irrelevant) if one.name == name} == found
+        return found
+
+    first, second, third = made("2.13.0", "a"), made("2.13.1", "b"), made("2.13.1", "c")
+    assert risk(first, second) == risk(first, second, first) == {"irrelevant"}
+    assert risk(second, third) == risk(first, second, third) == {"at-risk"}
+    assert foresee(first, second).levels["bit-exact"].prospect == "at-risk"
+    lost = changed(second, libraries={teller: Unknown("it was not read")})
+    assert risk(first, lost) == {"at-risk"}
 
 
 @pytest.mark.parametrize("one", CAPTURES)

@@ -214,6 +214,7 @@ def test_uses_are_told_by_the_layer_of_the_run() -> None:
         (MINIMAL.replace("at-risk", "rules-out"), "needs a source"),
         (MINIMAL + 'when = ["the moon is full"]', "no condition"),
         (MINIMAL + 'otherwise = "b"', "no rule"),
+        (MINIMAL + 'told_by = "moon/phase"', "told_by"),
         (MINIMAL.replace('"os"', '"moon"'), "no layer"),
         (MINIMAL + 'sources = ["ftp://a"]', "no address"),
         (MINIMAL + "typo = 1", "typo"),
