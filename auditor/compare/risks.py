@@ -51,12 +51,16 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Within(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another risk where the versions that differ all lie within a range (a specifier of ``packaging``)."""
+    """Another risk, and maybe another level, where the versions that differ all lie within any one of several ranges.
 
-    versions: str
+    Ranges are specifiers of ``packaging``.
+    """
+
+    versions: tuple[str, ...]
     risk: Risk
     reason: str
     sources: tuple[str, ...] = ()
+    level: LevelName | None = None
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,7 +148,8 @@ def parse_table(text: str) -> Table:
             raise ValueError(f"{rule.id}: what is expected has to be named")
         for within in rule.within:
             try:
-                SpecifierSet(within.versions)
+                for versions in within.versions:
+                    SpecifierSet(versions)
             except InvalidSpecifier as error:
                 raise ValueError(f"{rule.id}: {error}") from error
         for source in (*rule.sources, *(source for within in rule.within for source in within.sources)):
@@ -299,12 +304,18 @@ def judge(layer: str, name: str, facts: Sequence[Fact | None], uses: Uses) -> Ju
         return Judged(
             "irrelevant", "bit-exact", f"It follows from {other}, which differs and is compared by itself.", ()
         )
-    while rule.otherwise and any(uses.get(condition) is False for condition in rule.when):
-        rule = _by_id(rule.otherwise)
-    risk, reason, sources = rule.risk, rule.reason, rule.sources
+    return _judge(rule, layer, name, facts, uses)
+
+
+def _judge(rule: Rule, layer: str, name: str, facts: Sequence[Fact | None], uses: Uses) -> Judged:
+    otherwise = _judge(_by_id(rule.otherwise), layer, name, facts, uses) if rule.otherwise else None
+    if otherwise is not None and any(uses.get(condition) is False for condition in rule.when):
+        return otherwise
+    risk, level, reason, sources = rule.risk, rule.level, rule.reason, rule.sources
     within = _within(rule, facts)
     if within is not None:
-        risk, reason, sources = within.risk, within.reason, within.sources or rule.sources
+        risk, level, reason = within.risk, within.level or level, within.reason
+        sources = within.sources or sources
     if risk == "irrelevant":
         return Judged(risk, "bit-exact", reason, sources)
     for condition in rule.when:
@@ -312,18 +323,20 @@ def judge(layer: str, name: str, facts: Sequence[Fact | None], uses: Uses) -> Ju
             where = table().conditions[condition].where
             return Judged("irrelevant", "bit-exact", f"It would matter where {where}, which is not so here.", sources)
     open_ones = [table().conditions[name].where for name in rule.when if uses.get(name) is not True]
+    if open_ones and risk == "rules-out" and otherwise is not None and otherwise.risk == "rules-out":
+        return otherwise
     if open_ones:
         effect = "Rules bit-exact out" if risk == "rules-out" else "Matters"
         return Judged(
-            "at-risk", rule.level, f"{effect} where {' and '.join(open_ones)}, which is not known. {reason}", sources
+            "at-risk", level, f"{effect} where {' and '.join(open_ones)}, which is not known. {reason}", sources
         )
     if risk == "rules-out" and rule.disjoint and _overlap(facts):
         return Judged(
-            "at-risk", rule.level, f"Part of what was seen is the same, and may be all that was used. {reason}", sources
+            "at-risk", level, f"Part of what was seen is the same, and may be all that was used. {reason}", sources
         )
     if risk == "rules-out" and any(key(layer, name, fact)[0] == "unknown" for fact in facts):
-        return Judged("at-risk", rule.level, f"A difference would rule bit-exact out: {reason}", sources)
-    return Judged(risk, rule.level, reason, sources)
+        return Judged("at-risk", level, f"A difference would rule bit-exact out: {reason}", sources)
+    return Judged(risk, level, reason, sources)
 
 
 @cache
@@ -338,7 +351,7 @@ def _overlap(facts: Sequence[Fact | None]) -> bool:
 
 
 def _within(rule: Rule, facts: Sequence[Fact | None]) -> Within | None:
-    """The first range of the rule that holds the versions of all facts; None where one has no version."""
+    """The first entry of the rule with a range that holds the versions of all facts; None where one has no version."""
     if not rule.within:
         return None
     versions = [parse_version(fact.value) if isinstance(fact, Known) else None for fact in facts]
@@ -349,7 +362,8 @@ def _within(rule: Rule, facts: Sequence[Fact | None]) -> Within | None:
         (
             within
             for within in rule.within
-            if all(SpecifierSet(within.versions).contains(version, prereleases=True) for version in known)
+            for versions in within.versions
+            if all(SpecifierSet(versions).contains(version, prereleases=True) for version in known)
         ),
         None,
     )

@@ -29,6 +29,7 @@ risk = "at-risk"
 reason = "It may."
 """
 EVERY_USE = {"torch in use": True, "CUDA in use": True, "CUDA random numbers in use": True}
+ON_PROCESSORS = {"torch in use": True, "CUDA in use": False, "CUDA random numbers in use": False}
 NO_USE = dict.fromkeys(EVERY_USE, False)
 NOTHING_KNOWN = dict.fromkeys(EVERY_USE)
 
@@ -156,6 +157,29 @@ def test_versions_within_a_range_have_another_risk() -> None:
 
 
 @pytest.mark.parametrize(
+    ("versions", "risk", "level"),
+    [
+        (("1.13.0", "1.13.1"), "at-risk", "bit-exact"),
+        (("1.13.0", "2.0.1"), "rules-out", "seed-stable"),
+        (("2.0.1", "2.6.0"), "at-risk", "bit-exact"),
+        (("2.6.0", "2.7.1"), "at-risk", "seed-stable"),
+        (("2.7.1", "2.14.1"), "at-risk", "bit-exact"),
+        (("2.14.1", "2.15.0a0"), "at-risk", "bit-exact"),
+    ],
+)
+def test_releases_of_torch_are_ruled_out_on_processors_only_where_they_were_measured_to_differ(
+    versions: tuple[str, str], risk: str, level: str
+) -> None:
+    for pair in (versions, versions[::-1]):
+        found = risks.classify("libraries", "torch:version", [known(version) for version in pair], ON_PROCESSORS)
+        assert found is not None and (found.risk, found.level) == (risk, level)
+    unknown = {**ON_PROCESSORS, "CUDA in use": None}
+    assert classify("libraries", "torch:version", known("2.13.0"), known("2.14.1")) == "rules-out"
+    assert classify("libraries", "torch:version", known("2.13.0"), known("2.14.1"), uses=unknown) == "at-risk"
+    assert classify("libraries", "torch:version", known("1.13.0"), known("2.14.1"), uses=unknown) == "rules-out"
+
+
+@pytest.mark.parametrize(
     ("layer", "name", "values", "identical"),
     [
         # The example (one epoch, one thread) was trained in both, and its checkpoints compared bit by bit.
@@ -182,7 +206,8 @@ def test_versions_within_a_range_have_another_risk() -> None:
 def test_the_table_is_at_one_with_what_was_measured(
     layer: str, name: str, values: tuple[str | int | None, ...], identical: bool
 ) -> None:
-    risk = classify(layer, name, *(None if value is None else known(value) for value in values))
+    facts = [None if value is None else known(value) for value in values]
+    risk = classify(layer, name, *facts, uses=ON_PROCESSORS)
     assert risk in (("at-risk", "irrelevant") if identical else ("at-risk", "rules-out"))
 
 
@@ -219,7 +244,7 @@ def test_uses_are_told_by_the_layer_of_the_run() -> None:
         (MINIMAL + 'sources = ["ftp://a"]', "no address"),
         (MINIMAL + "typo = 1", "typo"),
         (MINIMAL + MINIMAL[MINIMAL.index("[[rule]]") :], "two rules"),
-        (MINIMAL + '[[rule.within]]\nversions = "about 2"\nrisk = "at-risk"\nreason = "x"', "about 2"),
+        (MINIMAL + '[[rule.within]]\nversions = ["about 2"]\nrisk = "at-risk"\nreason = "x"', "about 2"),
         (MINIMAL + 'absent = "none"', "a witness"),
         (MINIMAL.replace('["libc"]', '["libc*"]') + "expected = true", "named"),
         (MINIMAL.replace('"It may."', '" "'), "reason"),
