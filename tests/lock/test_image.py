@@ -123,7 +123,7 @@ def test_the_release_and_the_image_are_told(python_image: str) -> None:
     for name in ("release", "image:id", "container", "libc"):
         fact = layer[name]
         assert isinstance(fact, Known) and fact.value, name
-    assert layer["container"] == Known("docker", "marker files, control groups and environment")
+    assert layer["container"] == Known("docker", "the run's image")
 
 
 @pytest.mark.parametrize(
