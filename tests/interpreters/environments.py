@@ -74,15 +74,15 @@ def make(environment: Environment, home: Path) -> Path:
     if (directory / "complete").exists():
         return python
     shutil.rmtree(directory, ignore_errors=True)
-    uv = _uv(home)
-    _do([uv, "venv", "--quiet", "--no-project", "--python", str(base), str(directory)])
+    tool = uv(home)
+    _do([tool, "venv", "--quiet", "--no-project", "--python", str(base), str(directory)])
     if environment.packages:
-        _do([uv, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock)])
+        _do([tool, "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(lock)])
     (directory / "complete").touch()
     return python
 
 
-def _uv(home: Path) -> str:
+def uv(home: Path) -> str:
     """uv, from its lock: it unpacks a wheel once, and every environment after that shares the files."""
     lock = LOCKS / "lock.txt"
     directory = home / f"uv-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
