@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,9 @@ VECTOR_EXTENSIONS = re.compile(
     r"sse|sse2|pni|ssse3|sse4_1|sse4_2|sse4a|avx|avx2|fma|fma4|f16c|avx512\w+|avx_\w+|avx10\w*|amx_\w+"
     r"|asimd\w*|neon|sve\w*|sme(?!p)\w*|bf16|i8mm|fphp|altivec|vsx"
 )
+
+_USAGE = re.compile(r"^ +- CPU capability usage: (.+)$", re.MULTILINE)
+_OLDER_NAMES = {"NO AVX": "DEFAULT"}  # of the kernels without any: what torch 2.4 still says
 
 
 class Processor(msgspec.Struct, frozen=True):
@@ -43,13 +47,22 @@ def facts(inside: Inside, processor: Processor | Unknown, cores: int | Unknown) 
         found["vector-extensions"] = fact(processor.extensions or None, source, absent)
     torch = inside.torch
     reason = inside.absent if torch is not None or inside.environment is None else "no torch was seen"
-    capability = torch.facts.get("cpu_capability") if torch is not None else None
     threads = torch.switches.get("threads") if torch is not None else None
     interop = torch.switches.get("interop_threads") if torch is not None else None
-    found["dispatch"] = fact(capability, "torch.backends.cpu.get_cpu_capability", reason)
+    found["dispatch"] = fact(*_capability(torch.facts if torch is not None else {}), reason)
     found["threads"] = fact(threads, "torch.get_num_threads", reason)
     found["threads:interop"] = fact(interop, "torch.get_num_interop_threads", reason)
     return found
+
+
+def _capability(facts: Mapping[str, object]) -> tuple[str | None, str]:
+    """Which of its kernels torch takes, if it tells, and where that was read; releases before 2.1 have it in a text."""
+    told, source = facts.get("cpu_capability"), "torch.backends.cpu.get_cpu_capability"
+    if told is None:
+        config = facts.get("config")
+        usage = _USAGE.search(config) if isinstance(config, str) else None
+        told, source = usage[1] if usage is not None else None, "torch.__config__.show"
+    return (_OLDER_NAMES.get(told, told) if isinstance(told, str) else None), source
 
 
 def parse_cpuinfo(text: str) -> Processor:

@@ -71,6 +71,9 @@ STEP = Step(
 )
 
 
+CONFIGURED = Path(__file__).parent / "captures" / "torch-config-1.13.0-cuda.txt"
+
+
 def process(**changes: object) -> ProcessTrace:
     """A process that said nothing but its handshake, with changes."""
     bare = build_trace("a.jsonl", "main", (HELLO,), None)
@@ -490,3 +493,26 @@ def test_of_a_forked_process_the_interpreter_is_that_of_its_parent() -> None:
     assert value(found, "libraries", "switch:cudnn_benchmark") is True
     orphan = msgspec.structs.replace(child, hello=msgspec.structs.replace(hello, parent="2-2.jsonl"))
     assert isinstance(fingerprint.from_traces([orphan], "elsewhere").layers["interpreter"]["version"], Unknown)
+
+
+@pytest.mark.parametrize(
+    ("told", "dispatch"),
+    [
+        ({"cpu_capability": "AVX2", "config": "  - CPU capability usage: AVX512\n"}, "AVX2"),
+        ({"cpu_capability": "NO AVX"}, "DEFAULT"),
+        ({"cpu_capability": None, "config": CONFIGURED.read_text(encoding="utf-8")}, "AVX2"),
+        ({"cpu_capability": None, "config": "  - CPU capability usage: NO AVX\n"}, "DEFAULT"),
+    ],
+)
+def test_releases_of_torch_tell_in_their_own_ways_which_kernels_they_take(
+    told: dict[str, str | None], dispatch: str
+) -> None:
+    torch = msgspec.structs.replace(TORCH, facts=TORCH.facts | told)
+    found = fingerprint.from_traces([process(torch=(torch,))], "elsewhere")
+    assert value(found, "hardware", "dispatch") == dispatch
+
+
+def test_kernels_that_no_text_names_are_not_known() -> None:
+    torch = msgspec.structs.replace(TORCH, facts=TORCH.facts | {"cpu_capability": None, "config": "torch"})
+    found = fingerprint.from_traces([process(torch=(torch,))], "elsewhere")
+    assert isinstance(found.layers["hardware"]["dispatch"], Unknown)

@@ -118,6 +118,21 @@ def test_code_packages_the_system_and_secrets_are_no_data(watch: Watch, project:
     assert sources.left_out == 0
 
 
+def test_code_that_never_had_a_file_is_no_source_that_could_not_be_read(
+    watch: Watch, project: Path, tmp_path: Path
+) -> None:
+    (project / "gone.py").write_text("x = 1\n")
+    seen = watch(
+        "import gone, os, sys, types\n"
+        "os.unlink('gone.py')\n"
+        "made = types.ModuleType('made'); made.__file__ = '<made>.py'; sys.modules['made'] = made\n",
+        **begun(tmp_path),
+    )
+    (sources,) = seen.of(Sources)
+    assert isinstance(sources, Sources)
+    assert ([file.name for file in sources.files], sources.left_out) == (["program.py"], 1)
+
+
 def test_a_forked_child_tells_what_it_reads_itself(watch: Watch, project: Path, tmp_path: Path) -> None:
     (project / "data" / "y.csv").write_text("3\n")
     seen = watch(

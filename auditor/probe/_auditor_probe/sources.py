@@ -44,7 +44,8 @@ def _file(module):
     if path is None and names.get("__name__") == "__main__":
         # A script's own name is taken away when it has ended; its loader keeps it.
         path = getattr(names.get("__loader__"), "path", None)
-    return path if type(path) is str else None
+    # Code that was made while the program ran has no file, and its name begins so.
+    return path if type(path) is str and path[:1] != "<" else None
 
 
 def _digest(path):
