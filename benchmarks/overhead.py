@@ -15,6 +15,14 @@ from pathlib import Path
 from measure import Cost, Trace, cost, environment, machine, probed, read_trace, write_plan
 from workloads import Workload, chosen
 
+# By default glibc gives the end of its heap back to the system and takes it again, as often as chance has it: half a
+# million page faults more or less, from run to run of one program, bare or probed. Values in bytes.
+STEADY_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -131,7 +139,7 @@ def _run(side: _Side) -> tuple[Cost, Trace | None]:
     side.place.mkdir()
     # The size of the environment moves where things lie in memory, and with it a program's speed by several per cent:
     # it differs from pair to pair, so that no one layout is taken for the probe's cost.
-    shared = {**environment(), "PADDING": "x" * (97 * side.number)}
+    shared = {**environment(), **STEADY_MEMORY, "PADDING": "x" * (97 * side.number)}
     if not side.is_probed:
         return cost(side.workload.command, side.place, shared), None
     evidence = side.place.with_name(f"{side.place.name}-evidence")

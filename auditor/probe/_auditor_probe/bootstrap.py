@@ -75,8 +75,9 @@ class _Finder:
         self._pending = dict(_HOOKS)
 
     def find_spec(self, name, path=None, target=None):
-        if self._session.streams is not None:
-            self._session.guard("import", self._session.streams.at_import, sys._getframe(1))
+        session = self._session
+        if session.streams is not None:
+            session.guard_value("import", None, session.streams.at_import, sys._getframe(1))
         hook = self._pending.get(name)
         if hook is None:
             return None

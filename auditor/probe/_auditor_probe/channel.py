@@ -158,9 +158,11 @@ class Places:
 
     def in_project(self, path):
         """The name of one of the project's own source files, relative to it; None for any other file."""
+        if self._project is None:
+            return None
         if not path.startswith("/") or "/." in path:
             path = self.absolute(path)
-        if self._project is None or not path.startswith(self._project) or self.kind(path) != "user":
+        if not path.startswith(self._project) or self.kind(path) != "user":
             return None
         return path[len(self._project) :]
 

@@ -16,8 +16,8 @@ _exit = os._exit
 
 # What the probe may spend: a start, so that short programs are seen whole, and a share of the time that passes.
 # Counted in the thread's processor time: on a busy machine a short program is seen as whole as on an idle one.
-ALLOWANCE_NS = 80_000_000
-SHARE = 0.003
+ALLOWANCE_NS = 40_000_000
+SHARE = 0.002
 MAXIMUM_FAULTS = 20
 
 
@@ -27,7 +27,8 @@ class Session:
     def __init__(self, config, kind="exec", parent=None, child=None):
         self.config = config
         self.kind = kind
-        self.label = facts.label()
+        # A forked child was started by the same command; to ask again would copy pages that it shares with its parent.
+        self.label = facts.label() if kind == "exec" else self.label
         self.channel = Channel(config["trace"], config.get("tensors"))
         self.send = self.channel.send
         self.step = 0

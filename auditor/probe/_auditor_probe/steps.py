@@ -199,6 +199,7 @@ class TorchWatch:
         self._loss_values = []
         self._gradients = None
         self._kept_gradients = None
+        self._moving = None  # what the step that is under way moves, and its tensors
         self._inside_of = {}
         self._capturing = True
 
@@ -383,14 +384,15 @@ class TorchWatch:
         return watched
 
     def _take_gradients(self, optimizer):
-        moved, tensors = self.movements.of(optimizer)
+        moved, tensors = self._moving = self.movements.of(optimizer)
         with self._reader.quiet():
             gradients = [t.grad for t in tensors[: moved.parameters]]
             self._gradients = self._reader.digests(gradients)
             self._kept_gradients = self.movements.copy_gradients(moved, gradients, self._session.step)
 
     def _take_parameters(self, optimizer):
-        moved, tensors = self.movements.of(optimizer)
+        moved, tensors = self._moving or self.movements.of(optimizer)
+        self._moving = None
         kept = None
         with self._reader.quiet():
             after = self._reader.digests(tensors)

@@ -2,16 +2,19 @@
 
 import ctypes
 import random
+import struct
 import sys
 
 from . import digest
 from .callables import stand_in
 
 _python = random._inst
+_string_at = ctypes.string_at
 _SEEDABLE = frozenset(("default_rng", "SeedSequence", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"))
 MAXIMUM_BASELINES = 64
 MAXIMUM_RECORDS = 256
 MAXIMUM_GENERATORS = 16
+_MERSENNE = 625 * 4  # bytes of a Mersenne Twister: its position and 624 words of 32 bits
 
 
 class Streams:
@@ -20,6 +23,8 @@ class Streams:
     def __init__(self, session):
         self._session = session
         self._mersenne = None  # (bit generator, address of its state)
+        self._python_address = _address_of_python()
+        self._last = {}  # what each stream's state was when it was last digested, and the digest
         self._baseline = {}
         self._baselines_taken = {}
         self._always_drawn = set()
@@ -52,11 +57,21 @@ class Streams:
                 found["torch-cuda"] = digest.of_bytes(b"".join(states)).hex()
         return found
 
+    def _digest(self, stream, state):
+        # Between most steps most streams stand still: comparing is much quicker than digesting.
+        last = self._last.get(stream)
+        if last is None or last[0] != state:
+            last = self._last[stream] = (state, digest.of_bytes(state).hex())
+        return last[1]
+
     def _of_python(self):
-        version, internal, gauss = _python.getstate()
-        # Integers hash alike in every process; None does not before 3.12.
-        value = hash(internal) & 0xFFFFFFFFFFFFFFFF
-        return digest.of_bytes(b"%d %d %s" % (version, value, repr(gauss).encode())).hex()
+        # Read in place, because the public state is a tuple of 625 new integers.
+        if self._python_address is not None:
+            state = _string_at(self._python_address, _MERSENNE)
+        else:
+            state = _packed(_python.getstate()[1])
+        gauss = _python.gauss_next
+        return self._digest("python", state if gauss is None else state + repr(gauss).encode())
 
     def _of_numpy(self):
         module = sys.modules.get("numpy.random.mtrand")
@@ -69,14 +84,14 @@ class Streams:
                 return digest.of_bytes(repr(generator.state).encode()).hex()
             self._mersenne = (generator, generator.ctypes.state_address)
         # uint32 key[624]; int pos: read in place, because building the public state takes tens of microseconds.
-        return digest.of_memory(self._mersenne[1], 624 * 4 + 4).hex()
+        return self._digest("numpy", _string_at(self._mersenne[1], _MERSENNE))
 
     def _of_generators(self):
         return digest.of_bytes("".join(repr(g.bit_generator.state) for g in self._generators).encode()).hex()
 
     def _of_torch(self, torch):
         state = torch.default_generator.get_state()
-        return digest.of_memory(state.data_ptr(), state.numel()).hex()
+        return self._digest("torch", _string_at(state.data_ptr(), state.numel()))
 
     # -- since when -------------------------------------------------------------------------------------------
 
@@ -90,7 +105,8 @@ class Streams:
         self._baselines_taken[stream] = taken + 1
         if stream == "python":
             self._always_drawn.discard(stream)
-            self._python_seen = self._python_position() if sys.implementation.name == "cpython" else None
+            if self._python_address is not None:
+                self._python_seen = _position(self._python_address)
         state = self._one(stream)
         if state is not None:
             self._baseline[stream] = state
@@ -107,9 +123,9 @@ class Streams:
 
         Such draws (rich makes names by them, and scikit-learn imports rich) are not the program's.
         """
-        if sys.implementation.name != "cpython":
+        if self._python_address is None:
             return
-        position = self._python_position()
+        position = _position(self._python_address)
         if position == self._python_seen:
             return
         self._python_seen = position
@@ -122,12 +138,6 @@ class Streams:
             self._always_drawn.add("python")
         elif "python" not in self._always_drawn:
             self._baseline["python"] = self._of_python()
-
-    @staticmethod
-    def _python_position():
-        # The first member of CPython's generator is its position among the words of its state: read in place, since
-        # its public state takes ten microseconds to build.
-        return ctypes.c_int.from_address(id(_python) + object.__basicsize__).value
 
     def drawn(self, states):
         """Whether each stream was drawn from since it was last seeded, or first seen."""
@@ -271,6 +281,29 @@ class Streams:
         setattr(module, name, replacement)
 
 
+def _address_of_python():
+    """Where the state of Python's own generator lies, by a look at what is there; None where that is not known.
+
+    Its position and its words follow the object's head in CPython (``RandomObject`` in ``Modules/_randommodule.c``).
+    """
+    if sys.implementation.name != "cpython":
+        return None
+    size = type(_python).__base__.__basicsize__ - object.__basicsize__
+    address = id(_python) + object.__basicsize__
+    if size < _MERSENNE or _string_at(address, _MERSENNE) != _packed(_python.getstate()[1]):
+        return None
+    return address
+
+
+def _position(address):
+    return ctypes.c_int.from_address(address).value
+
+
+def _packed(internal):
+    """The position and the words of a Mersenne Twister's public state, as they lie in memory."""
+    return struct.pack("=625I", internal[-1], *internal[:-1])
+
+
 def _value(args, kwargs):
     value = args[0] if args else next(iter(kwargs.values()), None)
     if value is None:
@@ -315,7 +348,7 @@ def _state_of(value):
             return repr(value.bit_generator.state).encode()
         if name == "RandomState":
             return (
-                ctypes.string_at(value._bit_generator.ctypes.state_address, 624 * 4 + 4)
+                _string_at(value._bit_generator.ctypes.state_address, _MERSENNE)
                 if (type(value._bit_generator).__name__ == "MT19937")
                 else repr(value._bit_generator.state).encode()
             )

@@ -33,7 +33,7 @@ class Reader:
         self._torch = torch
         self._strided = torch.strided
         self.unreadable = set()  # names of the classes of tensors that have no bits to read
-        self._simple = (torch.Tensor, torch.nn.Parameter)
+        self._classes = (torch.Tensor, torch.nn.Parameter)
         functorch = getattr(getattr(torch, "_C", None), "_functorch", None)
         self._wrapped = getattr(functorch, "is_functorch_wrapped_tensor", None)
         self._peek = getattr(functorch, "peek_interpreter_stack", None)
@@ -43,8 +43,24 @@ class Reader:
         """A context in which tensor subclasses and function modes of the program are not consulted."""
         return self._quiet()
 
-    def plain(self, tensor):
-        """The dense, contiguous tensor behind ``tensor``, or None where there are no bits to read (meta, fake)."""
+    def _is_plain(self, tensor):
+        """Whether a tensor's own memory holds its bits in order, by questions that are quick to ask."""
+        return (
+            type(tensor) in self._classes
+            and tensor.is_cpu
+            and tensor.layout is self._strided
+            and tensor.is_contiguous()
+            and not tensor.is_conj()
+            and not tensor.is_neg()
+        )
+
+    def plain(self, tensor, direct=False):
+        """The dense, contiguous tensor behind ``tensor``, or None where there are no bits to read (meta, fake).
+
+        ``direct`` is what :meth:`direct` said a moment ago.
+        """
+        if direct and self._is_plain(tensor):
+            return tensor
         if self._wrapped is not None and self._wrapped(tensor):
             return None
         local = getattr(tensor, "_local_tensor", None)  # a distributed tensor's shard
@@ -69,14 +85,7 @@ class Reader:
 
         ``direct`` is what :meth:`direct` said a moment ago.
         """
-        simple = (
-            direct
-            and type(tensor) in self._simple
-            and tensor.is_cpu
-            and tensor.layout is self._strided
-            and tensor.is_contiguous()
-        )
-        plain = tensor if simple and not tensor.is_conj() and not tensor.is_neg() else self.plain(tensor)
+        plain = self.plain(tensor, direct)
         if plain is None:
             return None
         if plain.is_cpu:
@@ -172,19 +181,21 @@ def block(named, reader, headers):
     """
     buffers = [b""]
     facts = []
+    direct = reader.direct()
     for name, tensor in named:
         kind = _SAFETENSORS.get(tensor.dtype)
         if kind is None:
             kind = _SAFETENSORS[tensor.dtype] = _FORMATS.get(str(tensor.dtype).rpartition(".")[2], "")
-        plain = reader.plain(tensor)
+        plain = reader.plain(tensor, direct)
         if not kind or plain is None or not plain.is_cpu:
             return None
         size = plain.numel() * plain.element_size()
-        if size and not plain.data_ptr():
+        address = plain.data_ptr()
+        if size and not address:
             return None
-        facts.append((name, kind, tuple(plain.shape), size))
+        facts.append((name, kind, plain.shape, size))
         if size:
-            buffers.append(ctypes.string_at(plain.data_ptr(), size))
+            buffers.append(ctypes.string_at(address, size))
     key = tuple(facts)
     encoded = headers.get(key)
     if encoded is None:
