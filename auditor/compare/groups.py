@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import chain, islice
 from typing import NamedTuple
 
 from auditor.compare import environments, risks
@@ -19,11 +20,11 @@ Name = tuple[str, str]
 Teller = tuple[str, str, bool]
 
 
-class Gap(NamedTuple):
-    """Names of a layer that a member lacks; ``none`` are those of which it is known that there is nothing."""
+class Lacking(NamedTuple):
+    """How many members lack a fact: those of which it is known that there is nothing, and those of which it is not."""
 
-    names: frozenset[str]
-    none: frozenset[str]
+    none: int
+    unknown: int
 
 
 class Cluster(NamedTuple):
@@ -55,7 +56,7 @@ def group(fleet: Fleet) -> Grouping:
     """Group the fingerprints of a fleet.
 
     A fact is left out of account where no difference between any of the values that occur matters. Time and memory
-    are linear in the number of fingerprints and of distinct layers.
+    are linear in the number of fingerprints and of the facts of distinct layers, however many names members lack.
     """
     runs = {member.get("run") for member in fleet.members}
     of_runs = all(run is not None and environments.is_of_run(fleet.layer(run)) for run in runs)
@@ -134,9 +135,33 @@ class _Seen:
                         counts[fact] += count
             for fact in counts:
                 self.values[layer, fleet.facts[fact].name].add(fact)
-        self._told: dict[tuple[Teller, int | None], bool] = {}
-        layers = {name[0] for name in (*self.values, *environments.expected())}
-        self.gaps = {layer: self._gaps(layer) for layer in sorted(layers)}
+        self._told: dict[Teller, list[bool]] = {}
+        self._lacking: dict[Name, Lacking] = {}
+        self.members_of: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for index, member in enumerate(fleet.members):
+            for layer, number in member.items():
+                self.members_of[layer][number].append(index)
+        self._holders = self._find_holders()
+
+    def _find_holders(self) -> dict[Name, list[int]]:
+        """The distinct layers that have a fact, for the facts that not every member has."""
+        found: dict[Name, list[int]] = defaultdict(list)
+        for layer, numbers in self.layers.items():
+            partly = {
+                fact: name
+                for name, values in self.values.items()
+                if name[0] == layer and self.held(name) < len(self.fleet)
+                for fact in values
+            }
+            for number in numbers:
+                for fact in partly.keys() & set(self.fleet.layers[number]):
+                    found[partly[fact]].append(number)
+        return found
+
+    def holders(self, name: Name) -> Iterable[int]:
+        """The members that have a fact, which not all have."""
+        of = self.members_of[name[0]]
+        return chain.from_iterable(of[number] for number in self._holders.get(name, ()))
 
     def held(self, name: Name) -> int:
         """How many members have the fact."""
@@ -157,9 +182,35 @@ class _Seen:
     def facts(self, name: Name) -> list[Fact | None]:
         """The distinct values of a fact, and what it is for those that do not have it."""
         found: list[Fact | None] = [self.fleet.facts[number].fact for number in sorted(self.values.get(name, ()))]
-        gaps = set(self.gaps.get(name[0], ()))
-        missing = {name[1] in gap.none for gap in gaps if gap is not None and name[1] in gap.names}
-        return found + [None if none else Unknown(environments.NOT_SEEN) for none in sorted(missing)]
+        lacking = self.lacking(name)
+        if lacking.unknown:
+            found.append(Unknown(environments.NOT_SEEN))
+        return [*found, None] if lacking.none else found
+
+    def lacking(self, name: Name) -> Lacking:
+        """How many members lack a fact."""
+        if name not in self._lacking:
+            count = len(self.fleet) - self.held(name)
+            none = 0
+            if count:
+                says = self.says(teller_of(name))
+                none = sum(says) - sum(says[member] for member in self.holders(name))
+            self._lacking[name] = Lacking(none, count - none)
+        return self._lacking[name]
+
+    def says(self, teller: Teller | None) -> Sequence[bool]:
+        """Of each member whether it says, by ``risks.tells`` of a rule, that a fact that it lacks is absent."""
+        if teller is None:
+            return [False] * len(self.fleet)
+        if teller not in self._told:
+            layer, name, known = teller
+            by_layer = {
+                number: risks.is_told(self.fleet.layer(number).get(name), known)
+                for number in self.layers.get(layer, ())
+            }
+            nothing = risks.is_told(None, known)
+            self._told[teller] = [by_layer.get(member.get(layer, -1), nothing) for member in self.fleet.members]
+        return self._told[teller]
 
     def told(self, names: Sequence[Name]) -> risks.Uses:
         """Which of these facts follow from another one that differs."""
@@ -181,52 +232,12 @@ class _Seen:
             for number in self.layers[layer]
             for fact in values.intersection(self.fleet.layers[number])
         }
-        for member, gap in zip(self.fleet.members, self.gaps[layer], strict=True):
+        for member, none in zip(self.fleet.members, self.says(teller_of(name)), strict=True):
             number = member.get(layer)
             if number in known:
                 yield known[number]
             else:
-                yield ("none" if gap is not None and name[1] in gap.none else "unknown", None)
-
-    def _gaps(self, layer: str) -> list[Gap | None]:
-        """What of a layer each member lacks that any other one has, or that all should have; None for nothing."""
-        names = {name[1] for name in self.values if name[0] == layer and self.held(name) < len(self.fleet)}
-        names.update(name for of, name in environments.expected() if of == layer and (of, name) not in self.values)
-        if not names:
-            return [None] * len(self.fleet)
-        tellers: dict[Teller, set[str]] = defaultdict(set)
-        for name in sorted(names):
-            rule = risks.rule_of(layer, name)
-            teller = risks.tells(rule) if rule is not None else None
-            if teller is not None:
-                tellers[teller].add(name)
-        name_of = [noted.name for noted in self.fleet.facts]
-        missing: dict[int | None, frozenset[str]] = {None: frozenset(names)}
-        known: dict[tuple[frozenset[str], tuple[bool, ...]], Gap] = {}
-        found: list[Gap | None] = []
-        for member in self.fleet.members:
-            number = member.get(layer)
-            if number is not None and number not in missing:
-                missing[number] = frozenset(names.difference(map(name_of.__getitem__, self.fleet.layers[number])))
-            if not missing[number]:
-                found.append(None)
-                continue
-            told = tuple(self._is_told(one, member) for one in tellers)
-            key = (missing[number], told)
-            if key not in known:
-                absent = (absent for absent, says in zip(tellers.values(), told, strict=True) if says)
-                known[key] = Gap(missing[number], missing[number].intersection(chain.from_iterable(absent)))
-            found.append(known[key])
-        return found
-
-    def _is_told(self, told: Teller, member: dict[str, int]) -> bool:
-        """Whether what ``risks.tells`` of a rule says that a missing fact of a member is absent."""
-        layer, name, known = told
-        number = member.get(layer)
-        if (told, number) not in self._told:
-            facts = self.fleet.layer(number) if number is not None else {}
-            self._told[told, number] = risks.is_told(facts.get(name), known)
-        return self._told[told, number]
+                yield ("none" if none else "unknown", None)
 
     def keys(self, relevant: set[Name]) -> list[tuple[int, ...]]:
         """For each member what it is grouped by: a number for each layer, made of what is relevant in it alone."""
@@ -237,66 +248,106 @@ class _Seen:
 class _Reduced:
     """One layer of all members with its relevant facts only; equal ones have one number.
 
-    What is not known has no mark of its own: it is like a fact whose absence says nothing.
+    A layer is the set of its marks: one for each value that is known, and for each fact that is known to be absent.
+    What is not known has none. The number is a sum over the set, as of a fact's absence is known by a few others, and a
+    member may lack very many: the sum over all that are absent is that over all that could be, less what is there
+    (M. Bellare and D. Micciancio, "A new paradigm for collision-free hashing", 1997).
     """
 
     def __init__(self, seen: _Seen, layer: str, relevant: set[Name]) -> None:
-        self.fleet, self.gaps, self.layer = seen.fleet, seen.gaps[layer], layer
+        self.fleet, self.seen, self.layer = seen.fleet, seen, layer
         self.marks: dict[int, int] = {}
-        self.absent: dict[str, int] = {}
-        firsts: dict[object, int] = {}
-        for name in sorted(one for one in relevant if one[0] == layer):
+        self.instead: dict[int, tuple[Teller, int]] = {}  # of a fact: who would tell of its absence, and that mark
+        self.absent: dict[Teller, int] = defaultdict(int)
+        for name in (one for one in relevant if one[0] == layer):
+            absent, teller = _mark(name, ("none", None)), teller_of(name)
+            if teller is not None:
+                self.absent[teller] += absent
             for value in seen.values.get(name, ()):
                 key = risks.key(*name, seen.fleet.facts[value].fact)
-                if key[0] != "unknown":
-                    self.marks[value] = firsts.setdefault((name, key), len(firsts))
-            self.absent[name[1]] = firsts.setdefault((name, ("none", None)), len(firsts))
-        self.numbers: dict[frozenset[int], int] = {}
-        self.known: dict[tuple[int | None, Gap | None], int] = {}
+                self.marks[value] = _mark(name, key) if key[0] != "unknown" else 0
+                if teller is not None:
+                    self.instead[value] = (teller, absent)
+        self.tellers = [(teller, seen.says(teller)) for teller in sorted(self.absent)]
+        self.known: dict[tuple[int | None, tuple[bool, ...]], int] = {}
 
     def number(self, index: int) -> int:
         """What stands for the layer of a member."""
-        here, gap = self.fleet.members[index].get(self.layer), self.gaps[index]
-        if (here, gap) not in self.known:
-            self.known[here, gap] = self.numbers.setdefault(self._marks(here, gap), len(self.numbers))
-        return self.known[here, gap]
+        here = self.fleet.members[index].get(self.layer)
+        told = tuple(says[index] for _, says in self.tellers)
+        if (here, told) not in self.known:
+            saying = {teller for (teller, _), says in zip(self.tellers, told, strict=True) if says}
+            self.known[here, told] = self._sum(here, saying)
+        return self.known[here, told]
 
-    def _marks(self, here: int | None, gap: Gap | None) -> frozenset[int]:
-        facts = self.fleet.layers[here] if here is not None else ()
-        present = [self.marks[fact] for fact in self.marks.keys() & set(facts)]
-        missing = [self.absent[name] for name in self.absent.keys() & gap.none] if gap is not None else []
-        return frozenset((*present, *missing))
+    def _sum(self, here: int | None, saying: set[Teller]) -> int:
+        present = self.marks.keys() & set(self.fleet.layers[here]) if here is not None else set()
+        total = sum(self.marks[fact] for fact in present) + sum(self.absent[teller] for teller in saying)
+        there = (self.instead[fact] for fact in present if fact in self.instead)
+        return total - sum(absent for teller, absent in there if teller in saying)
+
+
+def _mark(name: Name, key: risks.Key) -> int:
+    """A number for a fact and what it is compared by: 256 bits that look like chance."""
+    return int.from_bytes(
+        blake2b(repr((name, key)).encode("utf-8", "backslashreplace"), digest_size=32).digest(), "big"
+    )
+
+
+def teller_of(name: Name) -> Teller | None:
+    """Which other fact says whether a fact that is not there is absent, or None where none does."""
+    rule = risks.rule_of(*name)
+    return risks.tells(rule) if rule is not None else None
 
 
 def _against(
     first: Fingerprint, used: risks.Uses, names: Sequence[Name]
 ) -> Callable[[Fingerprint], tuple[tuple[Difference, ...], tuple[Difference, ...]]]:
     """What compares a group's fingerprint with the first group's; most pairs of values come more than once."""
-    ours = {name: environments.fact_of(first, *name) for name in names}
     known: dict[tuple[Name, object], Difference | None] = {}
+    # What neither of the two has is no difference where each tells that there is nothing: most names, in a large fleet.
+    tellers: dict[Teller | None, set[Name]] = defaultdict(set)
+    for name in names:
+        rule = risks.rule_of(*name)
+        tellers[teller_of(name) if rule is not None and rule.absent else None].add(name)
+    ours = _present(first)
+    says = {teller for teller in tellers if teller is not None and _says(first, teller)}
 
     def compare(other: Fingerprint) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
         found: list[Difference] = []
         unknown: list[Difference] = []
-        for name in names:
-            fact = environments.fact_of(other, *name)
-            key = risks.key(*name, fact)
-            if (name, key) not in known:
-                known[name, key] = environments.difference(*name, (ours[name], fact), used)
-            one = known[name, key]
-            if one is not None and one.risk != "irrelevant":
-                lacking = any(value.startswith("not known: ") for value in one.values)
-                (unknown if lacking else found).append(one)
+        present = ours | _present(other)
+        for teller, told in tellers.items():
+            settled = teller is not None and teller in says and _says(other, teller)
+            for name in told & present if settled else told:
+                fact = environments.fact_of(other, *name)
+                key = risks.key(*name, fact)
+                if (name, key) not in known:
+                    both = (environments.fact_of(first, *name), fact)
+                    known[name, key] = environments.difference(*name, both, used)
+                one = known[name, key]
+                if one is not None and one.risk != "irrelevant":
+                    lacking = any(value.startswith("not known: ") for value in one.values)
+                    (unknown if lacking else found).append(one)
         return tuple(sorted(found, key=environments.rank)), tuple(sorted(unknown, key=environments.rank))
 
     return compare
+
+
+def _present(fingerprint: Fingerprint) -> set[Name]:
+    return {(layer, name) for layer, facts in fingerprint.layers.items() for name in facts}
+
+
+def _says(fingerprint: Fingerprint, teller: Teller) -> bool:
+    layer, name, known = teller
+    return risks.is_told(fingerprint.layers.get(layer, {}).get(name), known)
 
 
 class _Spread:
     """In which groups each value is."""
 
     def __init__(self, fleet: Fleet, seen: _Seen, names: Sequence[Name], of: Sequence[int]) -> None:
-        self.fleet, self.seen = fleet, seen
+        self.fleet, self.seen, self.of = fleet, seen, of
         groups_of: dict[tuple[str, int], set[int]] = defaultdict(set)
         for member, number in zip(fleet.members, of, strict=True):
             for layer, one in member.items():
@@ -304,15 +355,11 @@ class _Spread:
         wanted: dict[str, set[int]] = defaultdict(set)
         for name in names:
             wanted[name[0]] |= seen.values.get(name, set())
-        self.gaps: dict[str, dict[Gap, list[int]]] = {layer: defaultdict(list) for layer in seen.gaps}
-        for layer, gaps in seen.gaps.items():
-            for gap, number in zip(gaps, of, strict=True):
-                if gap is not None:
-                    self.gaps[layer][gap].append(number)
         self.groups: dict[tuple[str, int], set[int]] = defaultdict(set)
         for (layer, one), numbers in groups_of.items():
             for fact in wanted[layer].intersection(fleet.layers[one]):
                 self.groups[layer, fact] |= numbers
+        self._sizes: dict[tuple[Teller | None, bool], Counter[int]] = {}
 
     def separation(self, name: Name, one: Difference) -> Separation:
         layer, _ = name
@@ -322,11 +369,12 @@ class _Spread:
             text = risks.text(*name, self.fleet.facts[fact].fact)
             counts[text] += self.seen.counts[layer][fact]
             groups[text] |= self.groups[layer, fact]
-        for gap, numbers in self.gaps[layer].items():
-            if name[1] in gap.names:
-                text = risks.text(*name, None if name[1] in gap.none else Unknown(environments.NOT_SEEN))
-                counts[text] += len(numbers)
-                groups[text].update(numbers)
+        lacking = self.seen.lacking(name)
+        for none, count in ((True, lacking.none), (False, lacking.unknown)):
+            if count:
+                text = risks.text(*name, None if none else Unknown(environments.NOT_SEEN))
+                counts[text] += count
+                groups[text].update(self._lacking(name, none))
         values = [
             Value(text, count, tuple(sorted(groups[text])[:_LISTED]))
             for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -343,6 +391,16 @@ class _Spread:
             level=one.level,
             said=one.said,
         )
+
+    def _lacking(self, name: Name, none: bool) -> Sequence[int]:
+        """The first groups of which members lack a fact: so that ``none`` says whether it is known to be absent."""
+        teller = teller_of(name)
+        says = self.seen.says(teller)
+        if (teller, none) not in self._sizes:
+            self._sizes[teller, none] = Counter(of for of, told in zip(self.of, says, strict=True) if told is none)
+        having = Counter(self.of[member] for member in self.seen.holders(name) if says[member] is none)
+        sizes = self._sizes[teller, none]
+        return list(islice((number for number in sorted(sizes) if having[number] < sizes[number]), _LISTED))
 
 
 def _rank(separation: Separation) -> tuple[int, int, str, str]:
