@@ -33,15 +33,17 @@ OF_A_PROCESS = frozenset(
 )
 
 _USER = re.compile(r"://[^/@\s]*@")  # of an address, with its password
+_PATHS = re.compile("[:;]")  # as ld.so takes them: an empty one is the working directory
+_HOME = re.compile(r"^/(home|Users)/[^/]+|^/root(?=/|$)")
 _LONGEST = 500
 
 
 def allowed(variables: Mapping[str, str]) -> dict[str, str | tuple[str, ...]]:
     """The variables that may be shown, by name.
 
-    Lists of paths are cut to what matters of them: ``LD_PRELOAD`` and ``LD_AUDIT`` to the libraries' file names, and of
-    ``LD_LIBRARY_PATH`` only that it is set (what it led to is among the libraries loaded). An address is given without
-    its user. Empty ones say ``(empty)``.
+    Lists of paths are cut to what matters of them: ``LD_PRELOAD`` and ``LD_AUDIT`` to the libraries' file names,
+    ``LD_LIBRARY_PATH`` to the last two parts of each directory (``cuda-12.4/lib64``). An address is given without its
+    user. Empty ones say ``(empty)``.
     """
     return {name: _shown(name, variables[name]) for name in sorted(variables) if name in NAMES}
 
@@ -52,5 +54,10 @@ def _shown(name: str, value: str) -> str | tuple[str, ...]:
     if name in ("LD_PRELOAD", "LD_AUDIT"):
         return tuple(path.rpartition("/")[2] for path in value.replace(":", " ").split())
     if name == "LD_LIBRARY_PATH":
-        return "(set)"
+        return tuple(_directory(path) for path in _PATHS.split(value))
     return _USER.sub("://", value)[:_LONGEST]
+
+
+def _directory(path: str) -> str:
+    parts = [part for part in _HOME.sub("~", path).split("/") if part]
+    return "/".join(parts[-2:]) or path or "."
