@@ -71,7 +71,7 @@ def from_system(error: Exception) -> AuditorError | None:
         return UsageError(
             "disk-full",
             f"the disk is full{named}",
-            "make room, or put the evidence elsewhere with --out DIR; an audit that had begun goes on with --resume",
+            "make room, or let it be written elsewhere; an audit that had begun goes on with --resume",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return UsageError(

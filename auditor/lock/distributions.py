@@ -77,9 +77,9 @@ def lock(executable: str, installed: Mapping[str, str], python: str, directory: 
         else:
             left_out.append(LeftOut(package["name"], package["version"], "its index gives no digest of any file"))
     left_out += [LeftOut(name, wanted[name], "no index that pip is configured with has it") for name in missing]
-    alone = sum(1 for package in packages for file in _files(package) if "/" not in file.get("path", "/"))
+    alone = sorted(file["path"] for package in packages for file in _files(package) if "/" not in file.get("path", "/"))
     if alone:
-        files = f"{alone} file lies" if alone == 1 else f"{alone} files lie"
+        files = f"{alone[0]} lies" if len(alone) == 1 else f"{len(alone)} files ({alone[0]} and others) lie"
         notes.append(f"{files} in directories of this machine only: to install from the lock, put them beside it")
     return Layer(write(packages, python), tuple(sorted(left_out, key=lambda one: one.name)), tuple(notes))
 

@@ -62,7 +62,7 @@ def render_markdown(drift: Drift) -> str:
         lines += [
             f"| {one.name} | {one.locked} | {one.as_wanted} | {one.drifted} | {one.unknown} |" for one in drift.layers
         ]
-    for title, kind in (("Drift", "drift"), ("Cannot be told", "unknown"), ("Not in the lock", "extra")):
+    for title, kind in (("Drift", "drift"), ("Cannot be told", "unknown")):
         found = [one for one in drift.deviations if one.kind == kind]
         if not found:
             continue
@@ -70,6 +70,10 @@ def render_markdown(drift: Drift) -> str:
         for one in found:
             cells = (f"{one.layer}: {one.name}", _brief(one.wanted), _brief(one.found), effect(one), one.reason)
             lines.append(f"| {' | '.join(_escaped(plain(cell)) for cell in cells)} |")
+    extra = [f"{plain(one.name)} {plain(_brief(one.found))}" for one in drift.deviations if one.kind == "extra"]
+    if extra:
+        more = f" and {len(extra) - SHOWN} more" if len(extra) > SHOWN else ""
+        lines += ["", "### Not in the lock", "", f"{_escaped(', '.join(extra[:SHOWN]))}{more}"]
     if drift.unpinned:
         lines += ["", "### Not pinned", ""]
         lines += [f"- {_escaped(unpinned_line(one))}" for one in drift.unpinned]
