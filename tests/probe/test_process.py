@@ -385,6 +385,9 @@ for batch in DataLoader(Data(), batch_size=2, num_workers=2, worker_init_fn=begi
     assert one.streams["torch"] != two.streams["torch"]
     assert one.held == two.held != {}
     assert one_after.held != one.held
+    # What torch seeds in every worker is no news; what the program seeds is.
+    seeds = [[line for line in trace if isinstance(line, Seed)] for trace in seen.traces[1:]]
+    assert [[(s.stream, s.value) for s in told] for told in seeds] == [[("numpy", "100")], [("numpy", "101")]]
 
 
 def test_training_in_a_thread_of_its_own_is_seen_from_the_first_batch(watch: Watch) -> None:
@@ -439,6 +442,25 @@ with torch.no_grad():
     assert [index for index, _ in finals[0]] == [0, 1, 5]
     assert finals[0][:2] == finals[1][:2]
     assert finals[0][2] != finals[1][2]
+
+
+def test_the_end_is_told_where_the_model_is_gone_before_its_optimizer(watch: Watch) -> None:
+    source = """
+import torch
+def train():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model(torch.randn(4, 3)).sum().backward(); optimizer.step()
+    print(model[1].running_mean.tolist())
+train()
+"""
+    seen = watch(source)
+    assert not seen.of(Fault) and not seen.of(Unseen)
+    (final,) = seen.of(Final)
+    assert (final.at, final.digest) == ("collected", seen.of(Step)[-1].parameters)
+    assert seen.stdout == watch(source, probed=False).stdout
 
 
 def test_steps_by_hand_that_make_new_tensors(watch: Watch) -> None:

@@ -160,7 +160,7 @@ class Places:
         """The name of one of the project's own source files, relative to it; None for any other file."""
         if self._project is None:
             return None
-        if not path.startswith("/") or "/." in path:
+        if not path.startswith("/") or "/./" in path or "/../" in path:
             path = self.absolute(path)
         if not path.startswith(self._project) or self.kind(path) != "user":
             return None

@@ -106,6 +106,7 @@ class Loaders:
             session = loaders._session
             loaders._worker = (session.loader_now, number)
             session.guard("worker", session.tell_role)
+            session.streams.telling = False
             bound["init_fn"] = loaders._after(bound.get("init_fn"), dataset, number, total)
             try:
                 return original(**bound)
@@ -120,6 +121,7 @@ class Loaders:
         it by then."""
 
         def initialised(worker_id):
+            self._session.streams.telling = True
             if init_fn is not None:
                 init_fn(worker_id)
             self._session.guard("worker", self._tell, "start", dataset, number, total)

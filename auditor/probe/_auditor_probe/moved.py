@@ -11,6 +11,8 @@ MAXIMUM_ROOTS = 64
 KEEP_STEP = 1 << 18
 KEEP_ONCE = 1 << 24
 KEEP_TOTAL = 1 << 25
+# Buffers are held until their optimizer is gone while they are small: their module is often gone first (bytes).
+HOLD_BUFFERS = 1 << 22
 # Larger models are not read each time that Python collects garbage (bytes).
 READ_AT_COLLECTION = 1 << 26
 
@@ -34,7 +36,8 @@ class Moved:
         self.gradient_names = ()
         self.parameter_names = ()
         self.headers = {}
-        self.members = ()  # weak references to the parameters, for when the optimizer is gone, or there is none
+        self.members = ()  # weak references to the tensors, for when the optimizer is gone, or there is none
+        self.buffers = ()  # the small ones among them that are no parameters
         # Steps by hand: the leaves, held until the next backward, since a function that returns may drop them after its
         # last update; and their digests before it. Leaves that did not change were replaced, not updated.
         self.held = ()
@@ -64,6 +67,10 @@ class Moved:
 
 def _nothing():
     return None
+
+
+def _size(tensors):
+    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 class ByIdentity:
@@ -206,7 +213,9 @@ class Movements:
         moved.members = [weakref.ref(t) for t in tensors]
         moved.gradient_names = [f"g:{i}" for i in range(len(tensors))]
         moved.parameter_names = [f"p:{i}" for i in range(len(tensors))]
-        moved.bytes = sum(t.numel() * t.element_size() for t in tensors)
+        moved.bytes = _size(tensors)
+        buffers = tensors[moved.parameters :] if moved.kind != "by-hand" else ()
+        moved.buffers = buffers if _size(buffers) <= HOLD_BUFFERS else ()
         self._supersede(moved, tensors)
         names = self._names(moved)
         unnamed = "leaf" if moved.kind == "by-hand" else "parameter"
@@ -242,6 +251,7 @@ class Movements:
         # A forked child may discard what its parent moved.
         if moved in self._order:
             self._session.guard("final", self._read_final, moved, "collected")
+        moved.buffers = ()
 
     def _before_collection(self, phase, info):
         # Where a model and its optimizer are one cycle, the collector clears every reference to them before anything

@@ -14,8 +14,8 @@ _perf = time.perf_counter_ns
 _spent = time.thread_time_ns
 _exit = os._exit
 
-# What the probe may spend: a start, so that short programs are seen whole, and a share of the time that passes.
-# Counted in the thread's processor time: on a busy machine a short program is seen as whole as on an idle one.
+# What the probe may spend on digests: a start, so that short programs are seen whole, and a share of the time that
+# passes. Counted in the thread's processor time: on a busy machine a short program is seen as whole as on an idle one.
 ALLOWANCE_NS = 40_000_000
 SHARE = 0.002
 MAXIMUM_FAULTS = 20
@@ -35,6 +35,7 @@ class Session:
         self.backwards = 0
         self.digested = 0
         self.spent = 0
+        self.prepared = 0  # of what was spent, before training began
         self.forks = 0
         self.ended = False
         self._faults = 0
@@ -115,7 +116,7 @@ class Session:
         """Whether step ``n`` is digested: as the first run did, or else while the budget lasts."""
         if self._planned is not None:
             return n in self._planned
-        return n <= 2 or self.spent < ALLOWANCE_NS + SHARE * (_perf() - self.channel.began)
+        return n <= 2 or self.spent - self.prepared < ALLOWANCE_NS + SHARE * (_perf() - self.channel.began)
 
     # -- watching ---------------------------------------------------------------------------------------------
 

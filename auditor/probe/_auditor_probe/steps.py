@@ -211,6 +211,8 @@ class TorchWatch:
         if ident == self._owner:
             return True
         if self._owner is None or self._owner not in threading._active:
+            if self._owner is None:
+                self._session.prepared = self._session.spent
             self._batch = self._early.pop(ident, []) if self._owner is None else []
             self._early = {}
             self._owner = ident

@@ -34,6 +34,7 @@ class Streams:
         self._cuda_drawn = False
         self._unseeded = 0
         self._made = 0
+        self.telling = True  # of seeding; not while torch seeds a DataLoader's worker, as it does each one
 
     # -- states ------------------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class Streams:
     def seeded(self, stream, value, frame):
         """Records one seeding call and takes a new baseline."""
         session = self._session
-        if self._records < MAXIMUM_RECORDS:
+        if self.telling and self._records < MAXIMUM_RECORDS:
             self._records += 1
             place, caller = session.places.find(frame)
             session.send(
