@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -10,8 +10,10 @@ from auditor.errors import ExitCode
 from auditor.records.audit import LEVELS, Audit, Detection, LevelName, LevelVerdict
 from auditor.records.comparison import Compared, Comparison, Divergence, Metric
 from auditor.records.config import Settings
+from auditor.records.distribution import MetricSeeds
 from auditor.records.environments import Difference, EnvironmentComparison, Expectation, Many, Prediction, Reached
 from auditor.records.run import RunRecord
+from auditor.records.study import Study
 from auditor.statistics.detection import excludes_rate_above
 
 CONFIDENCE = 0.95
@@ -51,6 +53,75 @@ def judge(comparison: Comparison, runs: Sequence[RunRecord], settings: Settings)
     return Judgement(level, levels, Detection(count, CONFIDENCE, excluded))  # type: ignore[arg-type]  # one of LEVELS
 
 
+def judge_study(
+    study: Study, replicated: Mapping[int, tuple[Comparison, Sequence[RunRecord]]], settings: Settings
+) -> Judgement:
+    """Return the verdict on each level for many seeds.
+
+    ``replicated`` has, by seed, what comparing its replicates found, and their records; it is empty where each seed was
+    run once. The levels of one seed are reached where every seed reached them, and not where one did not.
+    """
+    levels: dict[LevelName, LevelVerdict] = {}
+    each = {seed: _of_replicates(comparison, runs, settings) for seed, (comparison, runs) in replicated.items()}
+    for name in _OF_ONE_SEED:
+        levels[name] = _by_seed({seed: verdicts[name] for seed, verdicts in each.items()}, study, settings)
+    levels["distribution-stable"] = _distribution(study)
+    level = next((name for name in LEVELS if levels[name].verdict == "reached"), None)  # type: ignore[index]  # by name
+    excluded = excludes_rate_above(settings.replicates, CONFIDENCE) if levels["bit-exact"].verdict == "reached" else 1.0
+    return Judgement(level, levels, Detection(settings.replicates, CONFIDENCE, excluded))  # type: ignore[arg-type]  # one of LEVELS
+
+
+def _of_replicates(
+    comparison: Comparison, runs: Sequence[RunRecord], settings: Settings
+) -> dict[LevelName, LevelVerdict]:
+    bit_exact = _bit_exact(comparison, runs, settings)
+    return {"bit-exact": bit_exact, "seed-stable": _seed_stable(comparison, runs, settings, bit_exact)}
+
+
+def _by_seed(verdicts: Mapping[int, LevelVerdict], study: Study, settings: Settings) -> LevelVerdict:
+    if settings.replicates < 2:
+        return LevelVerdict("not-tested", "It needs each seed to be run more than once (--replicates 2).")
+    seeds = len(study.seeds)
+    measured = {
+        "seeds": float(seeds),
+        "replicates": float(settings.replicates),
+        "seeds_that_reached_it": float(sum(one.verdict == "reached" for one in verdicts.values())),
+    }
+    for outcome in ("not-reached", "inconclusive"):
+        found = [(seed, one) for seed, one in verdicts.items() if one.verdict == outcome]
+        if found:
+            seed, first = found[0]
+            more = f" ({len(found)} of {seeds} seeds)" if len(found) > 1 else ""
+            return LevelVerdict(found[0][1].verdict, f"Of seed {seed}{more}: {_lowered(first.reason)}", measured)
+    if len(verdicts) < seeds:
+        lack = f" The first that is missing: {study.missing[0]}." if study.missing else ""
+        return LevelVerdict(
+            "inconclusive", f"Only {len(verdicts)} of {seeds} seeds have all of their replicates.{lack}", measured
+        )
+    first_reason = next(iter(verdicts.values())).reason
+    return LevelVerdict(
+        "reached", f"The replicates of all {seeds} seeds reached it. Of the first: {_lowered(first_reason)}", measured
+    )
+
+
+def _distribution(study: Study) -> LevelVerdict:
+    if study.references is not None:
+        held = [metric.held for metric in study.metrics.values() if metric.held is not None]
+        return judge_distribution(held, study.missing)
+    told = [
+        f"{metric.name} = {metric.summary.mean:.4g} ± {metric.summary.std:.2g}"
+        for metric in study.metrics.values()
+        if metric.summary.mean is not None and metric.summary.std is not None
+    ]
+    measured = {"seeds": float(len(study.seeds) - len(study.lost) - len(study.waiting))}
+    said = f"There is nothing to hold {_counted(len(study.seeds), 'seed')} to: name a --reference."
+    if told:
+        said += f" Their spread (mean ± std): {_and(told[:3], len(told) - 3)}."
+    if study.missing:
+        said += f" Besides, evidence is missing: {study.missing[0]}."
+    return LevelVerdict("inconclusive" if study.missing else "not-tested", said, measured)
+
+
 def incomparable(obstacles: Sequence[str], runs: int) -> Judgement:
     """Return the verdict on two audits that cannot be compared: nothing is concluded, whatever differs or agrees."""
     more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
@@ -74,6 +145,71 @@ def judge_together(
         bit_exact = LevelVerdict("not-reached", reason, bit_exact.measured)
     levels = {**judgement.levels, "bit-exact": bit_exact, "distribution-stable": _FRESH_SEEDS}
     return Judgement(judgement.level, levels, judgement.detection)
+
+
+def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int]) -> LevelVerdict:
+    """Return the verdict on ``distribution-stable`` from each metric's fresh seeds and the seeds that gave no metric.
+
+    It is reached where every metric that varies is shown to be within its margins and no seed is missing. A difference
+    must hold among all metrics looked at (Bonferroni), and is not undone by what is missing. A metric that has one and
+    the same value for all seeds, here and in the reference, repeats the configuration and decides nothing.
+    """
+    deciding = [one for one in metrics if not _constant(one)]
+    if not deciding:
+        what = "Every metric has the same value for all seeds: they tell nothing of how it varies." if metrics else ""
+        return LevelVerdict("inconclusive", what or "No metric of fresh seeds could be held against a reference.")
+    count = len(deciding)
+    measured = {
+        "metrics": float(count),
+        "reached": float(sum(one.calibrated.verdict == "reached" for one in deciding)),
+        "seeds": float(max(len(one.values_by_seed) for one in deciding)),
+        "missing": float(len(missing)),
+        "published_rule_passed": float(sum(one.published.verdict == "reached" for one in deciding)),
+    }
+    differing = [one for one in deciding if _differs(one, count)]
+    if differing:
+        worst = min(differing, key=lambda one: (one.calibrated.p_different or 0.0, one.name))
+        more = f" {len(differing)} of {count:,} metrics differ." if len(differing) > 1 else ""
+        return LevelVerdict(
+            "not-reached", f"The metric {worst.name} differs. {worst.calibrated.reason}{more}", measured
+        )
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        listed = _and([str(seed) for seed in missing[:5]], len(missing) - 5)
+        lead = f"Seed{'' if len(missing) == 1 else 's'} {listed} {verb} missing"
+        return LevelVerdict("inconclusive", f"{lead}: what they would have given is not known.", measured)
+    unusable = next((one for one in deciding if one.calibrated.unusable), None)
+    if unusable is not None:
+        seeds = unusable.calibrated.unusable
+        listed = _and([str(seed) for seed in seeds[:5]], len(seeds) - 5)
+        reason = f"The metric {unusable.name} is not finite for seed{'' if len(seeds) == 1 else 's'} {listed}."
+        return LevelVerdict("inconclusive", reason, measured)
+    unsettled = [one for one in deciding if one.calibrated.verdict != "reached"]
+    if not unsettled:
+        lead = f"The metric {deciding[0].name} is" if count == 1 else f"All {count:,} metrics are"
+        example = deciding[0].calibrated.reason if count == 1 else ""
+        return LevelVerdict("reached", f"{lead} shown to be within the margins. {example}".rstrip(), measured)
+    first = unsettled[0]
+    if first.calibrated.verdict == "not-reached":
+        p = first.calibrated.p_different
+        reason = f"By itself {first.name} differs (p = {p:.2g}), but not among {count:,} metrics looked at."
+        return LevelVerdict("inconclusive", reason, measured)
+    more = f" So it is with {len(unsettled)} of {count:,} metrics." if len(unsettled) > 1 else ""
+    return LevelVerdict("inconclusive", f"Of {first.name}: {_lowered(first.calibrated.reason)}{more}", measured)
+
+
+def _constant(metric: MetricSeeds) -> bool:
+    """Whether all seeds, new ones and the reference's, gave one and the same value."""
+    new, reference = metric.new, metric.reference
+    same = new.std == 0.0 and reference.std == 0.0 and new.mean == reference.mean
+    return same and reference.n > 1 and not new.nonfinite
+
+
+def _differs(metric: MetricSeeds, count: int) -> bool:
+    """Whether a metric's difference holds among ``count`` metrics that were looked at."""
+    calibrated = metric.calibrated
+    p = calibrated.p_different
+    return calibrated.verdict == "not-reached" and p is not None and p * count <= calibrated.error_rate
 
 
 def foresee(differences: Sequence[Difference], unknown: Sequence[Difference], count: int = 2) -> Prediction:
@@ -313,6 +449,9 @@ def exit_code(audit: Audit) -> ExitCode:
         return ExitCode.NOT_REACHED if verdict == "not-reached" else ExitCode.INCONCLUSIVE
     if audit.state == "interrupted":
         return ExitCode.INCONCLUSIVE
+    if audit.study is not None:
+        told = bool(audit.study.metrics) or audit.divergence is not None or _decides(audit.compared)
+        return ExitCode.OK if told and not audit.study.missing else ExitCode.INCONCLUSIVE
     unanswered = any(metric.declared and metric.problem for metric in audit.metrics.values())
     if unanswered or not (audit.divergence is not None or _decides(audit.compared)):
         return ExitCode.INCONCLUSIVE
