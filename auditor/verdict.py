@@ -147,8 +147,10 @@ def judge_together(
     return Judgement(judgement.level, levels, judgement.detection)
 
 
-def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int]) -> LevelVerdict:
-    """Return the verdict on ``distribution-stable`` from each metric's fresh seeds and the seeds that gave no metric.
+def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int | str]) -> LevelVerdict:
+    """Return the verdict on ``distribution-stable`` from each metric's fresh seeds, and from what is ``missing``.
+
+    What is missing are seeds whose run or metric there is not, or a sentence on it.
 
     It is reached where every metric that varies is shown to be within its margins and no seed is missing. A difference
     must hold among all metrics looked at (Bonferroni), and is not undone by what is missing. A metric that has one and
@@ -157,7 +159,8 @@ def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int]) -
     deciding = [one for one in metrics if not _constant(one)]
     if not deciding:
         what = "Every metric has the same value for all seeds: they tell nothing of how it varies." if metrics else ""
-        return LevelVerdict("inconclusive", what or "No metric of fresh seeds could be held against a reference.")
+        what = what or "No metric of fresh seeds could be held against a reference."
+        return LevelVerdict("inconclusive", what + _missing(missing))
     count = len(deciding)
     measured = {
         "metrics": float(count),
@@ -174,10 +177,7 @@ def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int]) -
             "not-reached", f"The metric {worst.name} differs. {worst.calibrated.reason}{more}", measured
         )
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        listed = _and([str(seed) for seed in missing[:5]], len(missing) - 5)
-        lead = f"Seed{'' if len(missing) == 1 else 's'} {listed} {verb} missing"
-        return LevelVerdict("inconclusive", f"{lead}: what they would have given is not known.", measured)
+        return LevelVerdict("inconclusive", _missing(missing).lstrip(), measured)
     unusable = next((one for one in deciding if one.calibrated.unusable), None)
     if unusable is not None:
         seeds = unusable.calibrated.unusable
@@ -196,6 +196,13 @@ def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int]) -
         return LevelVerdict("inconclusive", reason, measured)
     more = f" So it is with {len(unsettled)} of {count:,} metrics." if len(unsettled) > 1 else ""
     return LevelVerdict("inconclusive", f"Of {first.name}: {_lowered(first.calibrated.reason)}{more}", measured)
+
+
+def _missing(missing: Sequence[int | str]) -> str:
+    if not missing:
+        return ""
+    listed = _and([f"seed {one}" if isinstance(one, int) else one for one in missing[:3]], len(missing) - 3)
+    return f" Evidence is missing, which no pass can rest on: {listed}."
 
 
 def _constant(metric: MetricSeeds) -> bool:
