@@ -17,7 +17,7 @@ LOCKFILES = Path("lockfiles")
 
 
 def lock(
-    target: Annotated[str | None, typer.Argument(metavar="[TARGET]", hidden=True)] = None,
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", hidden=True)] = None,
     python: Annotated[
         str | None,
         typer.Option(
