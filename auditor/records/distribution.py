@@ -161,25 +161,27 @@ class MetricSeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two learning curves at one point: means, Welch's t, and its p value adjusted for looking at every point.
+    """Two learning curves at one point: their means, and the p value adjusted for looking at every point.
 
-    ``low`` and ``high`` bound the difference (new − reference) simultaneously over all points.
+    ``low`` and ``high`` bound the difference (new − reference) simultaneously over all points; None where nothing
+    bounds it.
     """
 
     at: float
     new_mean: float
     reference_mean: float
-    statistic: float
     p_adjusted: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Curves(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whole learning curves of new seeds held against those of a reference.
 
-    ``p_different`` is the p value of the largest difference over all points; ``first_different`` where the curves first
-    are shown to differ at ``error_rate``. ``equivalent`` where the simultaneous band lies inside the margin throughout.
+    ``p_different`` is the p value of the largest difference (Welch's t) over all points, ``first_different`` the first
+    point at which the curves are shown to differ at ``error_rate``. They are ``reached`` where the simultaneous band of
+    the difference lies within ±``margin`` (in the metric's unit) at every point. ``unusable`` names the seeds whose
+    curve is not finite throughout.
     """
 
     verdict: Outcome
@@ -191,3 +193,4 @@ class Curves(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error_rate: float
     arrangements: int
     exact: bool
+    unusable: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from auditor.statistics.summaries import Array, sample
 
 EXACT_UP_TO = 20_000
 DRAWS = 9_999
-_CHUNK = 4_000_000  # numbers held at a time
+CHUNK = 4_000_000  # numbers held at a time
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,29 @@ def _log_ratio(moments: _Moments) -> Array:
     return statistic
 
 
+def mean_statistics(pooled: Array, among: Arrangements) -> Array:
+    """Return Welch's t² of each arrangement, the observed one first (shape: arrangements, batch).
+
+    ``pooled`` has the n new values and then the m others along its first axis (shape: n + m, batch).
+    """
+    return _squared_t(_Moments(among.first, _standard(pooled), among.n, among.m))
+
+
+def _standard(pooled: Array) -> Array:
+    """The pooled values (n + m, batch) about their mean and at most 1: neither changes a statistic, but rounding."""
+    centred = pooled - pooled.mean(axis=0)
+    largest = np.abs(centred).max(axis=0)
+    standard: Array = centred / np.where(largest == 0.0, 1.0, largest)
+    return standard
+
+
 def _p(pooled: Array, among: Arrangements, statistic: Callable[[_Moments], Array]) -> Array:
     """The share of arrangements whose statistic is at least the observed one, rounding errors left aside."""
     size = among.n + among.m
-    batch = pooled.shape[:-1]
-    flat = pooled.reshape(-1, size)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    largest = np.abs(flat).max(axis=1, keepdims=True)
-    columns = (flat / np.where(largest == 0.0, 1.0, largest)).T
-    width = max(1, _CHUNK // len(among.first))
+    columns = _standard(pooled.reshape(-1, size).T)
+    width = max(1, CHUNK // len(among.first))
     parts = []
     for start in range(0, columns.shape[1], width):
         values = statistic(_Moments(among.first, columns[:, start : start + width], among.n, among.m))
         parts.append((values >= values[0] * (1 - 1e-9) - 1e-12).mean(axis=0))
-    return np.concatenate(parts).reshape(batch)
+    return np.concatenate(parts).reshape(pooled.shape[:-1])
