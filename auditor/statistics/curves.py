@@ -113,7 +113,7 @@ def max_t(new: Array, reference: Array, among: Arrangements, error_rate: float) 
     at_least = len(ordered) - np.searchsorted(ordered, observed * (1 - 1e-9) - 1e-12, side="left")
     adjusted: Array = at_least / len(ordered)
     allowed = math.floor(error_rate * len(ordered) + 1e-9)
-    critical = math.inf if allowed < 1 else math.sqrt(float(ordered[len(ordered) - allowed]))
+    critical = math.inf if among.floor > error_rate else math.sqrt(float(ordered[len(ordered) - allowed]))
     return adjusted, critical
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from auditor.records.distribution import PublishedRule, Reference, Summary
 
 SEMS = 2.0
 STD_SHARE = 0.2
-_NODES = 400
+_NODES = 200
 
 
 def chances(n: int, m: int) -> tuple[float, float, float]:
@@ -29,7 +31,7 @@ def chances(n: int, m: int) -> tuple[float, float, float]:
     of_mean = 1 - 2 * float(special.stdtr(m - 1, -bound))
     of_std = float(special.fdtr(n - 1, m - 1, high) - special.fdtr(n - 1, m - 1, low))
     # Over the quantiles of the reference's variance, stretched so that their ends are met smoothly.
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _legendre()
     u = (nodes + 1) / 2
     quantiles, density = u**3 * (10 - 15 * u + 6 * u**2), 30 * u**2 * (1 - u) ** 2
     variance = 2 * special.gammaincinv((m - 1) / 2, quantiles) / (m - 1)
@@ -37,6 +39,12 @@ def chances(n: int, m: int) -> tuple[float, float, float]:
     similar = special.chdtr(n - 1, high * variance * (n - 1)) - special.chdtr(n - 1, low * variance * (n - 1))
     of_both = float((weights / 2 * density * near * similar).sum())
     return of_mean, of_std, of_both
+
+
+@functools.cache
+def _legendre() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
 
 
 def apply(new: Summary, reference: Reference) -> PublishedRule:
