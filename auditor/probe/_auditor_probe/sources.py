@@ -37,9 +37,10 @@ def imported(places):
 
 def _file(module):
     # Modules may be anything that a program put there, and loading lazily they may import at a first look: not at this.
-    if not issubclass(type(module), ModuleType):
+    kind = type(module)
+    if kind is not ModuleType and not issubclass(kind, ModuleType):
         return None
-    names = object.__getattribute__(module, "__dict__")
+    names = module.__dict__ if kind is ModuleType else object.__getattribute__(module, "__dict__")
     path = names.get("__file__")
     if path is None and names.get("__name__") == "__main__":
         # A script's own name is taken away when it has ended; its loader keeps it.

@@ -117,7 +117,9 @@ class Streams:
             return self._of_python()
         if stream == "numpy":
             return self._of_numpy()
-        return self.states().get(stream)
+        torch = sys.modules.get("torch")
+        # Of a CUDA generator the state itself tells whether it was drawn from.
+        return self._of_torch(torch) if stream == "torch" and hasattr(torch, "default_generator") else None
 
     def at_import(self, frame):
         """At the beginning of each import: whether Python's stream was drawn from by a library that is being imported.
