@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from auditor.lock import Written
 
 LAST_LINES = 12
+    from auditor.records.claims import ClaimsReport
 _TAIL_BYTES = 16 << 10
 _REFERENCES = 8  # audits that are tried as the one that the others are held against
 
@@ -253,6 +254,26 @@ def _pair(reader: Reader, audits: bool, tolerances: dict[str, float] | None, not
         answer, together = _together(_side(reader, 0), _side(reader, 1), tolerances, prediction)
     subjects = tuple(reader.fleet.subjects)
     return Pair(COMPARISON, answer, subjects, prediction, together, notes)
+def claims(ledger: Path, *, with_power: bool = False, seed: int = 1) -> ClaimsReport:
+    """What became of each claim of a ledger, and with ``with_power`` how many seeds they need, drawn with ``seed``.
+
+    Raises UsageError ``ledger-not-found``, ``bad-ledger`` or ``ledger-too-wide``.
+    """
+    from auditor.claims import judging, results
+    from auditor.claims.ledger import read_ledger
+
+    read = read_ledger(ledger)
+    return judging.examine(read, results.collect(read, ledger.parent), with_power, seed)
+
+
+def exit_code_of_claims(report: ClaimsReport) -> int:
+    """0 where every claim is supported, 1 where one is not or is contradicted, else 3: one cannot be checked."""
+    statuses = {one.status for one in report.claims}
+    if statuses & {"not-supported", "contradicted"}:
+        return int(ExitCode.NOT_REACHED)
+    return int(ExitCode.INCONCLUSIVE if "cannot-be-checked" in statuses else ExitCode.OK)
+
+
 
 
 def _many(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Many:

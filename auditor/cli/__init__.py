@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from auditor import __version__
-from auditor.cli import compare, explain, fingerprint, lock, problems, report, run, verify
+from auditor.cli import claims, compare, explain, fingerprint, lock, problems, report, run, verify
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
@@ -63,6 +63,9 @@ def _application() -> typer.Typer:
     )
     application.command(name="lock", short_help="Write down what an environment is.")(lock.lock)
     application.command(name="verify", short_help="Hold an environment against its lock.")(verify.verify)
+    application.command(name="claims", short_help="Hold a paper's claims to the results that it rests on.")(
+        claims.claims
+    )
     application.command(name="explain", short_help="Say what an error means and what to do.")(explain.explain)
     return application
 

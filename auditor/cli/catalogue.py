@@ -27,6 +27,15 @@ PAGES: dict[str, Page] = {
         "Name the image as you would for docker run: a tag, a digest or an id.",
         "auditor run --image my-training:latest -- python train.py --seed {seed}",
     ),
+    "bad-ledger": Page(
+        2,
+        "The ledger of claims cannot be used: it is no TOML, has a key or a value that does not belong there, names "
+        "files outside of its own directory, or leaves open which way a metric is better. Nothing was judged.",
+        "Mend what the message names. A ledger has sources, as [[results]] with files (a pattern with {method}, "
+        "{dataset} and {seed}) or a table, and claims, as [[claim]] with a kind: value, order, rank, friedman, "
+        "post-hoc, kendall-w or critical-difference.",
+        "auditor claims claims.toml",
+    ),
     "bad-metric": Page(
         2,
         "A --metric is not of a form that can be used, names a metric twice, or holds a regular expression "
@@ -251,6 +260,18 @@ PAGES: dict[str, Page] = {
         2,
         "The directory of the project does not exist.",
         "Call auditor in the project's root.",
+    "ledger-not-found": Page(
+        2,
+        "The ledger of claims is not there, is no regular file, or may not be read.",
+        "Name the TOML file; patterns in it are taken from the directory that it lies in.",
+        "auditor claims paper/claims.toml",
+    ),
+    "ledger-too-wide": Page(
+        2,
+        "A pattern of the ledger looks at more names, or matches more files, than any study has.",
+        "Name more of the directories in the pattern instead of labels or stars.",
+        "auditor claims claims.toml",
+    ),
         "cd my-project && auditor run -- python train.py --seed {seed}",
     ),
     "not-text": Page(
@@ -290,6 +311,12 @@ PAGES: dict[str, Page] = {
         2,
         "The directory after --out is the project itself or holds it; evidence and project would mix.",
         "Name a directory of its own.",
+    "no-matplotlib": Page(
+        2,
+        "Plots were asked for, and matplotlib, which draws them, is not installed beside the auditor.",
+        "Install the extra, or leave --plots out: the other reports need nothing of it.",
+        "pip install 'auditor[plots]' && auditor claims claims.toml --plots plots",
+    ),
         "auditor run --out evidence -- python train.py --seed {seed}",
     ),
     "out-not-empty": Page(

@@ -12,6 +12,7 @@ from auditor.errors import UsageError
 
 if TYPE_CHECKING:
     from auditor.records.audit import Audit
+    from auditor.records.claims import ClaimsReport
     from auditor.records.environments import EnvironmentComparison
 
 FORMATS = ("terminal", "json", "junit", "markdown")
@@ -101,6 +102,71 @@ def show_environments(comparison: EnvironmentComparison, everything: bool) -> No
         comparison, everything, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only
     )
     write(text)
+
+
+def claims_renderer(name: str) -> Callable[[ClaimsReport], str]:
+    """The rendering of a report of claims in a format."""
+    match name:
+        case "json":
+            from auditor.report import claims
+
+            return claims.render_json
+        case "markdown":
+            from auditor.report import claims_markdown
+
+            return claims_markdown.render
+        case "latex":
+            from auditor.report import claims_latex
+
+            return claims_latex.render
+        case _:
+            from auditor.report import claims_terminal
+
+            return claims_terminal.render
+
+
+def show_claims(report: ClaimsReport) -> None:
+    """Print a report of claims on stdout, as ``show`` does an audit."""
+    from auditor.report import claims_terminal
+
+    stream = screen()
+    write(claims_terminal.render(report, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only))
+
+
+def check_plots(directory: Path) -> None:
+    """Make sure that plots can be drawn and written there.
+
+    Raises UsageError ``no-matplotlib`` or ``cannot-write``.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("no-matplotlib", "--plots needs matplotlib, which is not installed", "install auditor[plots]")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            "cannot-write",
+            f"--plots {directory} cannot be made ({error.strerror})",
+            "name a directory that you may write to",
+        ) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UsageError("cannot-write", f"--plots {directory} cannot be written", "name one that you may write to")
+
+
+def save_plots(directory: Path, report: ClaimsReport) -> None:
+    """Draw a report's plots into a directory; raises UsageError ``cannot-write``."""
+    from auditor.report import plots
+
+    for name, data in plots.render(report).items():
+        try:
+            (directory / name).write_bytes(data)
+        except OSError as error:
+            raise UsageError(
+                "cannot-write",
+                f"--plots {directory / name} cannot be written ({error.strerror})",
+                "name a directory that you may write to",
+            ) from error
 
 
 def write(text: str) -> None:

@@ -1,0 +1,162 @@
+"""How many seeds a claim needs: Friedman's test simulated with 1, 2, 3, … seeds, and Welch's test for each order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from auditor.claims.rankings import Blocks
+from auditor.claims.runs import Runs, group_name, summary
+from auditor.records.claims import OrderPower, PowerPoint, PowerStudy
+from auditor.statistics import distributions, order, ranks
+
+SIMULATIONS = 4_000
+SEED = 1
+WANTED = 0.8
+BORDERLINE = 0.4  # about the power where the test is expected to land on its level
+_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+_MORE = (12, 15, 20, 30)
+
+
+def friedman_study(
+    blocks: Blocks, runs: Sequence[Runs], alpha: float, seed: int, simulations: int = SIMULATIONS
+) -> PowerStudy | str:
+    """The power of Friedman's test over the groups of ``runs``, by the number of seeds; or why it cannot be told."""
+    methods = blocks.methods
+    if len(methods) < 3:
+        return f"{blocks.metric}: Friedman's test needs three methods, and there are {len(methods)}"
+    if len(blocks.names) < 2:
+        return f"{blocks.metric}: fewer than two blocks have a result of every method"
+    groups: dict[str, dict[str, Runs]] = {}
+    for one in runs:
+        groups.setdefault(group_name(one.labels), {})[one.method] = one
+    means: list[list[float]] = []
+    stds: list[list[float]] = []
+    for by_method in groups.values():
+        found_seeds = []
+        for method in methods:
+            seeds = summary(by_method[method]) if method in by_method else None
+            if seeds is None:
+                return f"{blocks.metric}: {method} has fewer than two seeds in some group, so its noise is not known"
+            found_seeds.append(seeds)
+        means.append(_shrunk(found_seeds))
+        stds.append([seeds.std for seeds in found_seeds])
+    found = ranks.friedman(blocks.table)
+    points = []
+    for count in _COUNTS:
+        points.append(_point(count, means, stds, found.kendall_w, len(blocks.names), alpha, seed, simulations))
+    for count in _MORE:
+        if any(one.says == "enough" for one in points):
+            break
+        points.append(_point(count, means, stds, found.kendall_w, len(blocks.names), alpha, seed, simulations))
+    enough = next((one.seeds for one in points if one.says == "enough"), None)
+    return PowerStudy(
+        metric=blocks.metric,
+        methods=len(methods),
+        groups=tuple(groups),
+        measured_seeds=blocks.seeds,
+        kendall_w=found.kendall_w,
+        alpha=alpha,
+        wanted=WANTED,
+        simulations=simulations,
+        generator="numpy.random.PCG64, a stream for each number of seeds: [seed, number]",
+        seed=seed,
+        points=tuple(points),
+        enough=enough,
+        says=_sentence(points, enough, len(groups), len(methods)),
+    )
+
+
+def _shrunk(found: Sequence[order.Seeds]) -> list[float]:
+    """The means drawn together by the part of their differences that the seeds' noise alone would make."""
+    between = order.seeds_of([one.mean for one in found])
+    noise = math.fsum(one.std**2 / one.n for one in found) / len(found)
+    kept = math.sqrt(max(0.0, 1 - noise / between.std**2)) if between.std > 0 else 1.0
+    return [between.mean + kept * (one.mean - between.mean) for one in found]
+
+
+def _point(
+    count: int,
+    means: Sequence[Sequence[float]],
+    stds: Sequence[Sequence[float]],
+    kendall_w: float,
+    measured_blocks: int,
+    alpha: float,
+    seed: int,
+    simulations: int,
+) -> PowerPoint:
+    import numpy as np
+
+    groups, methods = len(means), len(means[0])
+    blocks, df = groups * count, methods - 1
+    if blocks < 2:
+        return PowerPoint(count, blocks, None, None, None, None, None, "none")
+    agreement = (measured_blocks * kendall_w - 1) / (measured_blocks - 1)
+    critical = distributions.chi2_quantile(alpha, df)
+    expected = df * max(1 + (blocks - 1) * agreement, 0.0)
+    least_w = critical / (blocks * df)
+    generator = np.random.Generator(np.random.PCG64([seed, count]))
+    found = ranks.simulate_friedman(np.array(means), np.array(stds), count, simulations, generator)
+    power = float(np.mean(found > critical))
+    says: Literal["none", "too few", "borderline", "enough"]
+    if count == 1:
+        says = "none"  # the noise of the seeds cannot be seen, whatever the ranks say
+    elif power >= WANTED:
+        says = "enough"
+    else:
+        says = "borderline" if power >= BORDERLINE else "too few"
+    return PowerPoint(
+        seeds=count,
+        blocks=blocks,
+        power=power,
+        standard_error=math.sqrt(power * (1 - power) / simulations),
+        p_at_agreement=distributions.chi2_sf(expected, df),
+        least_w=least_w if least_w <= 1 else None,
+        least_p=distributions.chi2_sf(ranks.largest_statistic(blocks, methods), df),
+        says=says,
+    )
+
+
+def _sentence(points: Sequence[PowerPoint], enough: int | None, groups: int, methods: int) -> str:
+    """Why so many seeds: what fewer of them could have shown."""
+    shape = f"{methods} methods over {groups} data set{'s' if groups > 1 else ''}"
+    parts = []
+    if enough is not None:
+        at = next(one for one in points if one.seeds == enough)
+        parts.append(
+            f"{enough} seeds are the fewest with at least {WANTED:.0%} power ({at.power:.0%}, {at.blocks} blocks)"
+        )
+    else:
+        parts.append(f"not even {points[-1].seeds} seeds reach {WANTED:.0%} power ({points[-1].power or 0:.0%})")
+    near = [one for one in points if one.says == "borderline" and one.power is not None]
+    few = [one for one in points if one.says == "too few" and one.power is not None]
+    parts += [f"{one.seeds} are borderline ({one.power:.0%})" for one in near[:3]]
+    parts += [f"{one.seeds} are too few ({one.power:.0%})" for one in few[-2:]]
+    one = points[0]
+    said = f"with 1 there is no test ({one.blocks} block{'s' if one.blocks > 1 else ''}"
+    if one.least_p is not None:
+        said += f", where even full agreement gives p = {one.least_p:.2g}, and the seeds' noise cannot be seen"
+    parts.append(said + ")")
+    return f"{shape}: {'; '.join(parts)}"
+
+
+def order_power(
+    sentence: str, groups: Mapping[str, tuple[Runs | None, Runs | None]], alpha: float
+) -> tuple[OrderPower, ...]:
+    """The power of an order claim at the differences measured, with 2 to 10 seeds of each method, in each group."""
+    found = []
+    for name, pair in groups.items():
+        seeds = [None if runs is None else summary(runs) for runs in pair]
+        if seeds[0] is None or seeds[1] is None or not (seeds[0].std or seeds[1].std):
+            continue
+        first, second = seeds[0], seeds[1]
+        difference = first.mean - second.mean
+        power = {
+            str(count): order.power(difference, first._replace(n=count), second._replace(n=count), alpha)
+            for count in range(2, 11)
+        }
+        needed = order.seeds_needed(difference, first, second, alpha, WANTED)
+        title = f"{sentence} ({name})" if len(groups) > 1 else sentence
+        found.append(OrderPower(title, difference, power, needed))
+    return tuple(found)

@@ -1,0 +1,312 @@
+"""Plots of claims, as SVG and PNG: seeds with intervals, critical differences, power, and the published rule's odds.
+
+matplotlib is imported here and nowhere else, and only where a plot was asked for. The same report gives the same bytes
+with the same matplotlib: no date, no random ids, no settings of the user's.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerStudy, Ranking
+from auditor.report import claims
+from auditor.report.wording import plain
+
+# Okabe and Ito's colours, which people see apart whatever their eyes.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+INK, SOFT, FAINT = "#222222", "#6b6b6b", "#dddddd"
+
+_SETTINGS: dict[Any, Any] = {
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "auditor",
+    "text.color": INK,
+    "text.parse_math": False,  # what a report names is text, whatever signs are in it
+    "xtick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.color": SOFT,
+    "ytick.labelcolor": INK,
+}
+
+
+def render(report: ClaimsReport) -> dict[str, bytes]:
+    """Every plot of a report: file name to bytes, as ``.svg`` and ``.png``."""
+    drawn: dict[str, Figure] = {}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        by_metric: dict[str, list[tuple[str, list[Cell]]]] = {}
+        for (metric, group), cells in claims.groups(report).items():
+            by_metric.setdefault(metric, []).append((group, cells))
+        for metric, groups in by_metric.items():
+            drawn[f"seeds-{_file(metric)}"] = seeds(metric, groups, metric in report.lower_is_better)
+        for number, ranking in enumerate(report.rankings, 1):
+            drawn[_numbered(f"ranks-{_file(ranking.metric)}", number, len(report.rankings))] = ranks(ranking)
+        if report.power is not None:
+            for number, study in enumerate(report.power.studies, 1):
+                drawn[_numbered(f"power-{_file(study.metric)}", number, len(report.power.studies))] = power(study)
+            if report.power.orders:
+                drawn["power-orders"] = power_of_orders(report.power.orders)
+        return {name: data for stem, figure in drawn.items() for name, data in _saved(stem, figure).items()}
+
+
+def _saved(stem: str, figure: Figure) -> dict[str, bytes]:
+    FigureCanvasAgg(figure)
+    files: dict[str, bytes] = {}
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+    files[f"{stem}.svg"] = svg.getvalue()
+    files[f"{stem}.png"] = png.getvalue()
+    return files
+
+
+def _file(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "metric"
+
+
+def _numbered(stem: str, number: int, count: int) -> str:
+    return stem if count == 1 else f"{stem}-{number}"
+
+
+def _short(text: str, most: int = 28) -> str:
+    said = plain(text)
+    return said if len(said) <= most else f"{said[: most - 1]}…"
+
+
+def seeds(metric: str, groups: Sequence[tuple[str, Sequence[Cell]]], lower: bool) -> Figure:
+    """Seeds as points over their mean and its 95 % interval: a panel per group, a row per method, the best on top."""
+    shown = [(group, list(cells)) for group, cells in groups][:12]
+    columns = min(len(shown), 3)
+    rows = math.ceil(len(shown) / columns)
+    tallest = max(len(cells) for _, cells in shown)
+    height = 0.34 * tallest + 1.1
+    figure = Figure(figsize=(max(4.2 * columns, 5.2), height * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for place, (group, cells) in enumerate(shown):
+        _seeds_panel(axes[place // columns][place % columns], group or metric, cells)
+    for place in range(len(shown), rows * columns):
+        axes[place // columns][place % columns].set_axis_off()
+    better = "lower is better" if lower else "higher is better"
+    figure.supxlabel(f"{_short(metric)} ({better}); points: seeds, dot and bar: mean and its 95 % interval", fontsize=9)
+    return figure
+
+
+def _seeds_panel(axes: Any, title: str, cells: Sequence[Cell]) -> None:
+    axes.set_title(_short(title, 40))
+    axes.grid(axis="x", color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for row, cell in enumerate(cells):
+        values = [value for value in cell.values.values() if isinstance(value, float)]
+        colour = GREEN if cell.best else BLUE
+        # Points are set apart by their rank, so that equal ones can be told; nothing is random.
+        spread = [((7 * index) % 5 - 2) * 0.055 for index in range(len(values))]
+        axes.scatter(
+            values,
+            [row + 0.16 + shift for shift in spread],
+            s=15,
+            color=colour,
+            alpha=0.45,
+            linewidths=0,
+            zorder=2,
+        )
+        if cell.mean is not None:
+            if cell.low is not None and cell.high is not None:
+                axes.plot(
+                    [cell.low, cell.high],
+                    [row - 0.16, row - 0.16],
+                    color=colour,
+                    linewidth=2.2,
+                    zorder=3,
+                    solid_capstyle="round",
+                )
+            axes.scatter([cell.mean], [row - 0.16], s=34, color=colour, zorder=4, edgecolors="white", linewidths=0.8)
+    labels = [f"{_short(cell.method)}{'' if not cell.gaps else ' !'}" for cell in cells]
+    axes.set_yticks(range(len(cells)), labels)
+    for label, cell in zip(axes.get_yticklabels(), cells, strict=True):
+        label.set_fontweight("bold" if cell.best else "normal")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(cells) - 0.4, -0.6)
+    axes.margins(x=0.06)
+
+
+def ranks(ranking: Ranking) -> Figure:
+    """The critical-difference diagram: methods at their mean ranks, and bars over those that are not told apart."""
+    ordered = list(ranking.mean_ranks.items())
+    count = len(ordered)
+    left = ordered[: math.ceil(count / 2)]
+    right = ordered[math.ceil(count / 2) :]
+    bars = len(ranking.alike)
+    depth = 0.55 + 0.22 * bars
+    lines = max(len(left), len(right))
+    height = 1.35 + depth * 0.55 + 0.3 * lines
+    figure = Figure(figsize=(8.2, height))
+    axes: Any = figure.add_axes((0.03, 0.02, 0.94, 0.96))
+    axes.set_axis_off()
+    low, high = 1.0, float(count)
+    margin = 0.36 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+    bottom = depth + 0.42 * lines
+    axes.set_ylim(bottom + 0.25, -2.0)
+    axes.plot([low, high], [0, 0], color=INK, linewidth=1.2)
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, -0.14], color=INK, linewidth=1.0)
+        axes.text(tick, -0.22, str(tick), ha="center", va="bottom", fontsize=8.5, color=SOFT)
+    axes.text(
+        low - margin,
+        -1.78,
+        f"Mean ranks of {_short(ranking.metric)} over {ranking.blocks} blocks",
+        fontsize=11,
+        fontweight="bold",
+        va="center",
+    )
+    axes.text(
+        low - margin,
+        -1.42,
+        f"Friedman χ² = {ranking.statistic:.3g}, p = {ranking.p:.2g}, Kendall's W = {ranking.kendall_w:.2f}; "
+        f"bars join what Nemenyi's test does not tell apart at {ranking.alpha:g}",
+        fontsize=8.5,
+        color=SOFT,
+        va="center",
+    )
+    width = min(ranking.critical_difference, high - low)
+    axes.plot([low, low + width], [-0.85, -0.85], color=ORANGE, linewidth=2.5, solid_capstyle="butt")
+    for end in (low, low + width):
+        axes.plot([end, end], [-0.95, -0.75], color=ORANGE, linewidth=1.2)
+    axes.text(
+        low + width / 2,
+        -0.98,
+        f"critical difference {ranking.critical_difference:.2f}",
+        ha="center",
+        va="bottom",
+        fontsize=8.5,
+        color=INK,
+    )
+    for place, names in enumerate(ranking.alike):
+        found = [ranking.mean_ranks[name] for name in names]
+        y = 0.3 + 0.22 * place
+        axes.plot([min(found) - 0.04, max(found) + 0.04], [y, y], color=RED, linewidth=3.2, solid_capstyle="round")
+    for side, methods in (("left", left), ("right", list(reversed(right)))):
+        edge = low - 0.06 * (high - low) if side == "left" else high + 0.06 * (high - low)
+        for place, (name, rank) in enumerate(methods):
+            level = depth + 0.2 + 0.42 * place
+            axes.plot([rank, rank, edge], [0, level, level], color=INK, linewidth=0.9, solid_joinstyle="round")
+            axes.scatter([rank], [0], s=22, color=BLUE, zorder=4, edgecolors="white", linewidths=0.6)
+            sign = -1 if side == "left" else 1
+            axes.text(
+                edge + sign * 0.015 * (high - low),
+                level,
+                f"{_short(name)}  {rank:.2f}" if side == "left" else f"{rank:.2f}  {_short(name)}",
+                ha="right" if side == "left" else "left",
+                va="center",
+                fontsize=9.5,
+            )
+    return figure
+
+
+def power(study: PowerStudy) -> Figure:
+    """The power of Friedman's test by the number of seeds, with what is too few, borderline and enough."""
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    axes: Any = figure.subplots()
+    points = [point for point in study.points if point.power is not None]
+    xs = [point.seeds for point in points]
+    ys = [point.power or 0.0 for point in points]
+    axes.axhspan(study.wanted, 1.04, color=GREEN, alpha=0.09, linewidth=0)
+    axes.axhline(study.wanted, color=GREEN, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.axhline(study.alpha, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.plot(xs, ys, color=BLUE, linewidth=2.0, zorder=3)
+    colours = {"enough": GREEN, "borderline": ORANGE, "too few": RED, "none": "white"}
+    for point in points:
+        axes.errorbar(
+            [point.seeds],
+            [point.power],
+            yerr=[1.96 * (point.standard_error or 0.0)],
+            color=INK,
+            linewidth=1.0,
+            zorder=3,
+        )
+        axes.scatter(
+            [point.seeds], [point.power], s=46, color=colours[point.says], edgecolors=BLUE, linewidths=1.2, zorder=4
+        )
+        if point.says in ("borderline", "enough") and (point.says == "borderline" or point.seeds == study.enough):
+            axes.annotate(
+                f"{point.seeds} seeds: {point.power:.0%}\n{'enough' if point.says == 'enough' else 'borderline'}",
+                (point.seeds, point.power or 0.0),
+                xytext=(9, -13),
+                textcoords="offset points",
+                va="top",
+                fontsize=8.5,
+            )
+    first = study.points[0]
+    axes.annotate(
+        "1 seed: no test",
+        (1, first.power or 0.0),
+        xytext=(12, 6),
+        textcoords="offset points",
+        ha="left",
+        fontsize=8.5,
+    )
+    axes.text(
+        xs[-1], study.wanted + 0.015, f"{study.wanted:.0%} power", ha="right", va="bottom", fontsize=8.5, color=GREEN
+    )
+    axes.text(xs[-1], study.alpha + 0.01, f"level {study.alpha:g}", ha="right", va="bottom", fontsize=8.5, color=SOFT)
+    axes.set_title(
+        f"Friedman's test of {_short(study.metric)}: {study.methods} methods over {_short(', '.join(study.groups), 40)}"
+    )
+    axes.set_xlabel(
+        f"seeds of each method and data set ({study.simulations:,} simulated studies each, seed {study.seed})"
+    )
+    axes.set_ylabel("chance of p below the level")
+    axes.set_ylim(0, 1.04)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    axes.set_xticks(xs)
+    return figure
+
+
+def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
+    """The power of every order claim by the number of seeds, at the difference that was measured."""
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.axhspan(0.8, 1.04, color=GREEN, alpha=0.09, linewidth=0)
+    axes.axhline(0.8, color=GREEN, linewidth=1.0, linestyle=(0, (4, 3)))
+    colours = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+    for place, one in enumerate(orders[:6]):
+        xs = [int(seeds) for seeds in one.power]
+        needed = f"{one.needed} seeds for 80 %" if one.needed is not None else "over 10,000 seeds for 80 %"
+        axes.plot(
+            xs,
+            list(one.power.values()),
+            color=colours[place],
+            linewidth=2.0,
+            marker="o",
+            markersize=4.5,
+            markeredgecolor="white",
+            label=f"{_short(one.claim, 46)}: {needed}",
+        )
+    axes.set_title("Orders of two methods: Welch's test at the difference measured")
+    axes.set_xlabel("seeds of each method")
+    axes.set_ylabel("chance of showing the order")
+    axes.set_ylim(0, 1.04)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    axes.legend(frameon=False, fontsize=8.5, loc="best")
+    return figure
