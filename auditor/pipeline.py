@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import msgspec
 
 from auditor import compare, experiment, fingerprint, verdict
+from auditor.compare import seeds
 from auditor.compare.names import path_matches
-from auditor.config import Request
-from auditor.diagnose.findings import findings
+from auditor.config import Request, parse_figures
+from auditor.diagnose.findings import finding_order, findings
 from auditor.errors import AuditorError, EvidenceError, ExitCode, Inconclusive, ProgramFailed, UsageError
 from auditor.fingerprint import description, variables
 from auditor.records.audit import SCHEMA, Audit, Finding
@@ -26,6 +27,7 @@ from auditor.records.fingerprint import Fingerprint
 from auditor.records.lock import LOCKED_LAYERS, Drift, Target
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
+from auditor.records.study import References, Study
 from auditor.report.wording import ending, plain
 from auditor.store import HOME, Store, open_regular
 
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from auditor.compare.inputs import Reader
     from auditor.compare.together import Side
     from auditor.lock import Written
+    from auditor.records.claims import ClaimsReport
 
 LAST_LINES = 12
-    from auditor.records.claims import ClaimsReport
 _TAIL_BYTES = 16 << 10
 _REFERENCES = 8  # audits that are tried as the one that the others are held against
 
@@ -52,6 +54,8 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     else:
         store = Store.create(request.out, request.project, request.command)
     store.write_request(request)
+    if request.reference and store.read_references() is None:
+        store.write_references(_references(request))
     try:
         experiment.perform(request, store, on_event, compare.steps_agree)
     except KeyboardInterrupt:
@@ -69,6 +73,17 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
             f"go on with it: auditor run --resume {store.path}",
         ) from None
     return concluded
+
+
+def seeds_of_reference(reference: Sequence[str]) -> tuple[int, ...]:
+    """The seeds that a reference has run: those of the study that it names, or none where it gives figures."""
+    directory = _reference_directory(reference)
+    return () if directory is None else _study_in(directory)[1].settings.seeds
+
+
+def seeds_found(directory: str, pattern: str) -> tuple[int, ...]:
+    """The seeds that there are results of already (``--sweep-from``)."""
+    return experiment.seeds_found(directory, pattern)
 
 
 def recompute(directory: Path) -> Audit:
@@ -239,21 +254,6 @@ def compare_environments(
     return _many(reader, audits, tolerances, notes)
 
 
-def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> int:
-    """The exit code that a comparison of environments ends with."""
-    return int(verdict.exit_code_of_environments(comparison, required))
-
-
-def _pair(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Pair:
-    from auditor.compare import environments
-
-    found = environments.differences([reader.fleet.fingerprint(0), reader.fleet.fingerprint(1)])
-    prediction = verdict.foresee(found.differences, found.unknown)
-    answer, together = prediction.answer, None
-    if audits:
-        answer, together = _together(_side(reader, 0), _side(reader, 1), tolerances, prediction)
-    subjects = tuple(reader.fleet.subjects)
-    return Pair(COMPARISON, answer, subjects, prediction, together, notes)
 def claims(ledger: Path, *, with_power: bool = False, seed: int = 1) -> ClaimsReport:
     """What became of each claim of a ledger, and with ``with_power`` how many seeds they need, drawn with ``seed``.
 
@@ -274,6 +274,21 @@ def exit_code_of_claims(report: ClaimsReport) -> int:
     return int(ExitCode.INCONCLUSIVE if "cannot-be-checked" in statuses else ExitCode.OK)
 
 
+def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> int:
+    """The exit code that a comparison of environments ends with."""
+    return int(verdict.exit_code_of_environments(comparison, required))
+
+
+def _pair(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Pair:
+    from auditor.compare import environments
+
+    found = environments.differences([reader.fleet.fingerprint(0), reader.fleet.fingerprint(1)])
+    prediction = verdict.foresee(found.differences, found.unknown)
+    answer, together = prediction.answer, None
+    if audits:
+        answer, together = _together(_side(reader, 0), _side(reader, 1), tolerances, prediction)
+    subjects = tuple(reader.fleet.subjects)
+    return Pair(COMPARISON, answer, subjects, prediction, together, notes)
 
 
 def _many(reader: Reader, audits: bool, tolerances: dict[str, float] | None, notes: tuple[str, ...]) -> Many:
@@ -398,6 +413,8 @@ def _together(
 
 def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit:
     settings = request.settings
+    if request.is_study:
+        return _conclude_study(store, request, where)
     evidence = tuple(store.evidence(number) for number in store.runs())
     records = tuple(one.run for one in evidence)
     comparison = compare.replicates(evidence, settings)
@@ -426,6 +443,128 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
         times=_times(records),
         problem=problem,
     )
+
+
+def _conclude_study(store: Store, request: Request, where: fingerprint.Where) -> Audit:
+    settings = request.settings
+    records = tuple(store.record(number) for number in store.runs())
+    groups, lost, waiting = seeds.group(records, settings)
+    replicated: dict[int, tuple[Comparison, tuple[RunRecord, ...]]] = {}
+    reported, missing = [], []
+    found: set[Finding] = set()
+    first: RunEvidence | None = None
+    # One seed's evidence after the other: a thousand of them would not fit into memory.
+    for seed, numbers in groups.items():
+        runs = tuple(store.evidence(number) for number in numbers)
+        first = first or runs[0]
+        missing += [f"run {run.run.number} (seed {seed}): {lack}" for run in runs for lack in run.missing]
+        reported.append(seeds.read(runs[0], settings))
+        compared = compare.replicates(runs, settings) if settings.replicates > 1 else seeds.NOTHING
+        found.update(findings(runs, compared))
+        if settings.replicates > 1:
+            replicated[seed] = compared, tuple(run.run for run in runs)
+    references = store.read_references()
+    gathered = seeds.gather(
+        reported, settings, tuple(references.metrics) if references and not references.audit else ()
+    )
+    held, lacking = seeds.hold(gathered, references, settings.margins)
+    study = Study(
+        seeds=settings.seeds,
+        metrics=held,
+        references=references,
+        lost=lost,
+        waiting=waiting,
+        constant=tuple(one.name for one in gathered.constant),
+        missing=(*seeds.missing(lost, waiting, swept=request.sweep_from is not None), *missing, *lacking),
+    )
+    judgement = verdict.judge_study(study, replicated, settings)
+    state, problem = _state_of_study(study, swept=request.sweep_from is not None)
+    environment = _fingerprint(store, first, where)
+    together = seeds.together({seed: comparison for seed, (comparison, _) in replicated.items()})
+    return Audit(
+        schema=SCHEMA,
+        id=store.id,
+        state=state,
+        level=judgement.level,
+        levels=judgement.levels,
+        command=request.command,
+        settings=settings,
+        runs=records,
+        metrics={metric.name: metric for metric in together.metrics},
+        artefacts=together.artefacts,
+        compared=together.compared,
+        divergence=together.divergences[0] if together.divergences else None,
+        causes=(),
+        findings=_gravest_first(tuple(sorted(found, key=finding_order)) + fingerprint.findings(environment)),
+        gaps=tuple(dict.fromkeys((*together.gaps, *study.missing))),
+        notes=(*together.notes, *gathered.notes, *seeds.notes(records)),
+        detection=judgement.detection,
+        fingerprint=environment,
+        times=_times(records),
+        problem=problem,
+        study=study,
+    )
+
+
+def _state_of_study(study: Study, swept: bool) -> tuple[Literal["complete", "failed", "interrupted"], str]:
+    if study.waiting and not swept:
+        done = len(study.seeds) - len(study.waiting)
+        return "interrupted", f"{done} of {len(study.seeds)} seeds are done"
+    if study.lost:
+        first, more = study.lost[0], len(study.lost) - 1
+        others = f", and {more} more {'seed' if more == 1 else 'seeds'} failed" if more else ""
+        return "failed", f"seed {first.seed} {first.why}{others}"
+    return "complete", ""
+
+
+def _reference_directory(reference: Sequence[str]) -> Path | None:
+    """The directory that a reference names; None where it gives figures, or there is none. Raises UsageError."""
+    directories = [text for text in reference if parse_figures(text) is None]
+    if not directories:
+        return None
+    if len(reference) > 1:
+        raise UsageError(
+            "bad-reference",
+            f"--reference {directories[0]!r} is given beside another one",
+            "give one study's directory, or figures for each metric: --reference rmse=7.72±0.66,n=5",
+        )
+    if not Path(directories[0]).is_dir():
+        raise UsageError(
+            "bad-reference",
+            f"--reference {directories[0]!r} is neither a directory nor NAME=MEAN±STD,n=N",
+            "name the evidence directory of an earlier study, or give for instance --reference rmse=7.72±0.66,n=5",
+        )
+    return Path(directories[0])
+
+
+def _study_in(directory: Path) -> tuple[Store, Request]:
+    store = Store.open(directory)
+    request = store.read_request(Request)
+    if not request.is_study:
+        raise UsageError(
+            "bad-reference",
+            f"the audit in {directory} has one seed, and so no spread that others could be held to",
+            "run a study first (auditor run --seeds 5 --out DIR -- …), or give figures: rmse=7.72±0.66,n=5",
+        )
+    return store, request
+
+
+def _references(request: Request) -> References:
+    """What the seeds of a request are held to. Raises UsageError ``bad-reference``, EvidenceError."""
+    directory = _reference_directory(request.reference)
+    if directory is None:
+        figures = [figure for figure in map(parse_figures, request.reference) if figure is not None]
+        given = dict(figures)
+        if len(given) < len(figures):
+            raise UsageError("bad-reference", "--reference is given twice for one metric", "leave one of them out")
+        return References("figures that were given", given)
+    store, theirs = _study_in(directory)
+    groups, lost, waiting = seeds.group([store.record(number) for number in store.runs()], theirs.settings)
+    settings = msgspec.structs.replace(theirs.settings, metrics=request.settings.metrics)
+    reported = [seeds.read(store.evidence(numbers[0]), settings) for numbers in groups.values()]
+    metrics, missing = seeds.references_of(seeds.gather(reported, settings))
+    unseen = seeds.missing(lost, waiting, swept=theirs.sweep_from is not None)
+    return References("an earlier study", metrics, store.id, theirs.settings.seeds, (*unseen, *missing))
 
 
 def _matched_nothing(comparison: Comparison, settings: Settings) -> tuple[str, ...]:

@@ -26,11 +26,13 @@ from auditor.records.audit import Audit
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.run import RunRecord
+from auditor.records.study import References
 from auditor.records.trace import PROTOCOL, Hello, ProcessTrace, Role, Step, TraceLine
 
 SCHEMA = "auditor.evidence/1"
 HOME = ".auditor"
 
+_FINAL = ("evidence.json", "request.json", "audit.json", "fingerprint.json", "plan.json", "reference.json")
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 64 << 20
 _SAFE_TRACE_NAME = re.compile(r"[A-Za-z0-9._+-]+\.jsonl\Z")
@@ -326,13 +328,24 @@ class Store:
             raise _complete(self.path)
         self._write("audit.json", audit)
         if audit.state != "interrupted":
-            for name in ("evidence.json", "request.json", "audit.json", "fingerprint.json", "plan.json"):
+            for name in _FINAL:
                 if _is_regular(self.path / name):
                     os.chmod(self.path / name, 0o444)
 
     def read_audit(self) -> Audit:
         """``audit.json``; raises EvidenceError ``damaged-evidence``."""
         return _read_json(self.path, "audit.json", Audit)
+
+    def write_references(self, references: References) -> None:
+        """Keep what new seeds are held to, once: what it was taken from may change or go."""
+        if not os.path.lexists(self.path / "reference.json"):
+            self._write("reference.json", references)
+
+    def read_references(self) -> References | None:
+        """What new seeds are held to, or None; raises EvidenceError ``damaged-evidence``."""
+        if not os.path.lexists(self.path / "reference.json"):
+            return None
+        return _read_json(self.path, "reference.json", References)
 
     def complete(self) -> bool:
         """Whether the audit has ended, with whatever outcome but an interruption."""

@@ -107,7 +107,11 @@ def _by_seed(verdicts: Mapping[int, LevelVerdict], study: Study, settings: Setti
 def _distribution(study: Study) -> LevelVerdict:
     if study.references is not None:
         held = [metric.held for metric in study.metrics.values() if metric.held is not None]
-        return judge_distribution(held, study.missing)
+        judged = judge_distribution(held, sorted({*study.waiting, *(one.seed for one in study.lost)}))
+        if judged.verdict == "not-reached" or not study.missing:
+            return judged
+        more = f" (and {len(study.missing) - 1} more)" if len(study.missing) > 1 else ""
+        return LevelVerdict("inconclusive", f"Evidence is missing: {study.missing[0]}{more}.", judged.measured)
     told = [
         f"{metric.name} = {metric.summary.mean:.4g} ± {metric.summary.std:.2g}"
         for metric in study.metrics.values()

@@ -53,11 +53,35 @@ PAGES: dict[str, Page] = {
         "Give a number in the range that the message names.",
         "auditor run --replicates 5 --timeout 3600 -- python train.py --seed {seed}",
     ),
+    "bad-reference": Page(
+        2,
+        "What is named after --reference cannot be used: it is neither the evidence directory of a study "
+        "nor figures of the form NAME=MEAN±STD,n=N, or the figures describe no sample, or two references "
+        "are given where one is meant.",
+        "Name the directory of an earlier auditor run with --seeds, or give the figures that were "
+        "published, one --reference for each metric. The standard deviation divides by n − 1.",
+        "auditor run --seeds 10 --reference rmse=7.72±0.66,n=5 --metric rmse=test.rmse -- python train.py "
+        "--seed {seed}",
+    ),
     "bad-seed-env": Page(
         2,
         "The name after --seed-env cannot be the name of an environment variable.",
         "Use letters, digits and underscores, and no digit first.",
         "auditor run --seed-env PL_GLOBAL_SEED -- python train.py",
+    ),
+    "bad-seeds": Page(
+        2,
+        "What is named after --seeds cannot be used: no number, no range, or a single seed, which has no spread.",
+        "Give how many seeds to run, or name them one by one, as ranges, or both.",
+        "auditor run --seeds 1-10,42 -- python train.py --seed {seed}",
+    ),
+    "bad-sweep": Page(
+        2,
+        "Results that exist already cannot be taken from there: the directory does not exist, the pattern "
+        "has no {seed} in it or leads out of the directory, or it fits no file.",
+        "Write the path of one result file, seen from the directory, with {seed} where its seed stands; * "
+        "stands for what differs otherwise. Put it in quotes.",
+        "auditor run --sweep-from results 'FD001/seed_{seed}/results.json'",
     ),
     "bad-tolerance": Page(
         2,
@@ -144,6 +168,13 @@ PAGES: dict[str, Page] = {
         "Start the engine, check that you may use its socket (DOCKER_HOST names another), or leave --image out.",
         "docker info && auditor run --image my-training:latest -- python train.py",
     ),
+    "duplicate-seed": Page(
+        2,
+        "A seed is named twice, or two result files are of the same seed. Counted twice it would make the "
+        "spread look smaller than it is.",
+        "Name each seed once. Replicates of a seed are asked for with --replicates, and are compared with one another.",
+        "auditor run --seeds 11,22,33 --replicates 2 -- python train.py --seed {seed}",
+    ),
     "evidence-complete": Page(
         2,
         "This evidence is complete, and evidence is never written over.",
@@ -155,6 +186,19 @@ PAGES: dict[str, Page] = {
         "The directory is not an evidence directory: it has no evidence.json.",
         "Name the directory that auditor run wrote: .auditor/<audit-id> in the project, or what --out said.",
         "auditor report .auditor/<audit-id>",
+    ),
+    "evidence-not-shared": Page(
+        2,
+        "A machine of the cluster does not see the evidence directory. What runs there leaves its evidence in it.",
+        "Put the project and the evidence directory on a file system that every machine of the cluster has "
+        "at the same path.",
+        "auditor run --seeds 10 --executor slurm --out /shared/studies/one -- python train.py --seed {seed}",
+    ),
+    "extra-not-installed": Page(
+        2,
+        "The executor needs a package that is not installed: Ray for ray, submitit for slurm.",
+        "Install the auditor with the extra of that name: auditor[ray] or auditor[slurm].",
+        "auditor run --seeds 10 --executor ray -- python train.py --seed {seed}",
     ),
     "fail-fast-answers-bit-exact-only": Page(
         2,
@@ -216,12 +260,23 @@ PAGES: dict[str, Page] = {
         "Try again with --isolation copy, which needs nothing but space.",
         "auditor run --isolation copy -- python train.py --seed {seed}",
     ),
+    "ledger-not-found": Page(
+        2,
+        "The ledger of claims is not there, is no regular file, or may not be read.",
+        "Name the TOML file; patterns in it are taken from the directory that it lies in.",
+        "auditor claims paper/claims.toml",
+    ),
+    "ledger-too-wide": Page(
+        2,
+        "A pattern of the ledger looks at more names, or matches more files, than any study has.",
+        "Name more of the directories in the pattern instead of labels or stars.",
+        "auditor claims claims.toml",
+    ),
     "level-not-tested": Page(
         2,
-        "distribution-stable is about runs with fresh seeds. This version gives every run the same seed, so the "
-        "level is always reported as not tested and cannot be required.",
-        "Require bit-exact or seed-stable.",
-        "auditor run --require seed-stable -- python train.py --seed {seed}",
+        "distribution-stable is about many seeds. Audits are compared with one another on runs that repeat one seed.",
+        "Require bit-exact or seed-stable. To hold many seeds to an earlier study, name that with --reference.",
+        "auditor run --seeds 10 --reference DIR --require distribution-stable -- python train.py --seed {seed}",
     ),
     "lock-not-found": Page(
         2,
@@ -229,6 +284,12 @@ PAGES: dict[str, Page] = {
         "environment.toml everything else.",
         "Write the lock where the environment is as it should be, or name the directory that holds it with --lock.",
         "auditor lock && auditor verify",
+    ),
+    "needs-seeds": Page(
+        2,
+        "The option is for many seeds, and the audit is of one: it has no spread that could be judged.",
+        "Say with --seeds how many seeds to run, or which.",
+        "auditor run --seeds 5 --require distribution-stable --reference DIR -- python train.py --seed {seed}",
     ),
     "network-needs-image": Page(
         2,
@@ -250,6 +311,12 @@ PAGES: dict[str, Page] = {
         "Put the training command after two dashes, with {seed} where it takes its seed.",
         "auditor run -- python train.py --seed {seed}",
     ),
+    "no-matplotlib": Page(
+        2,
+        "Plots were asked for, and matplotlib, which draws them, is not installed beside the auditor.",
+        "Install the extra, or leave --plots out: the other reports need nothing of it.",
+        "pip install 'auditor[plots]' && auditor claims claims.toml --plots plots",
+    ),
     "no-scratch-directory": Page(
         2,
         "There is no writable directory outside the project for the runs' temporary files.",
@@ -260,18 +327,6 @@ PAGES: dict[str, Page] = {
         2,
         "The directory of the project does not exist.",
         "Call auditor in the project's root.",
-    "ledger-not-found": Page(
-        2,
-        "The ledger of claims is not there, is no regular file, or may not be read.",
-        "Name the TOML file; patterns in it are taken from the directory that it lies in.",
-        "auditor claims paper/claims.toml",
-    ),
-    "ledger-too-wide": Page(
-        2,
-        "A pattern of the ledger looks at more names, or matches more files, than any study has.",
-        "Name more of the directories in the pattern instead of labels or stars.",
-        "auditor claims claims.toml",
-    ),
         "cd my-project && auditor run -- python train.py --seed {seed}",
     ),
     "not-text": Page(
@@ -311,12 +366,6 @@ PAGES: dict[str, Page] = {
         2,
         "The directory after --out is the project itself or holds it; evidence and project would mix.",
         "Name a directory of its own.",
-    "no-matplotlib": Page(
-        2,
-        "Plots were asked for, and matplotlib, which draws them, is not installed beside the auditor.",
-        "Install the extra, or leave --plots out: the other reports need nothing of it.",
-        "pip install 'auditor[plots]' && auditor claims claims.toml --plots plots",
-    ),
         "auditor run --out evidence -- python train.py --seed {seed}",
     ),
     "out-not-empty": Page(
@@ -359,6 +408,14 @@ PAGES: dict[str, Page] = {
         "Call it in the directory that holds the training program.",
         "cd my-project && auditor run -- python train.py --seed {seed}",
     ),
+    "ray-not-reached": Page(
+        2,
+        "Ray could not be started on this machine, or the cluster does not answer at the address given.",
+        "See whether ray status answers there. The address is that of the cluster's head, such as "
+        "host:6379, or auto for the one that this machine belongs to. Leave it out to have Ray started "
+        "here.",
+        "auditor run --seeds 10 --executor ray --ray-address auto -- python train.py --seed {seed}",
+    ),
     "resume-takes-nothing-else": Page(
         2,
         "--resume goes on with exactly what was asked for when the audit began; other runs would not be replicates.",
@@ -370,6 +427,32 @@ PAGES: dict[str, Page] = {
         "A --seed was given, but nothing hands it to the program.",
         "Write {seed} where the command takes its seed, or name the environment variable that the program reads.",
         "auditor run --seed 7 -- python train.py --seed {seed}",
+    ),
+    "seeds-not-fresh": Page(
+        2,
+        "Some of the seeds were run for the reference too. Their results are the same ones: they would "
+        "agree whatever the truth is.",
+        "Name other seeds, or say only how many; those that the reference has are then left out.",
+        "auditor run --seeds 10 --reference DIR -- python train.py --seed {seed}",
+    ),
+    "slurm-not-reached": Page(
+        2,
+        "Slurm's commands are not there, do not answer, or did not take the job.",
+        "See whether sinfo and sbatch work in the same shell. What a job needs (partition, account) is "
+        "given with --slurm KEY=VALUE.",
+        "auditor run --seeds 10 --executor slurm --slurm partition=gpu -- python train.py --seed {seed}",
+    ),
+    "too-few-resources": Page(
+        2,
+        "A single run is to have more cores, memory or GPUs than there are.",
+        "Ask for less with --cpus, --memory or --gpus, or run where there is more.",
+        "auditor run --seeds 5 --cpus 2 -- python train.py --seed {seed}",
+    ),
+    "unknown-executor": Page(
+        2,
+        "The place named after --executor does not exist.",
+        "Choose local, docker (with --image), ray or slurm.",
+        "auditor run --seeds 5 --executor ray -- python train.py --seed {seed}",
     ),
     "unknown-factor": Page(
         2,
@@ -416,6 +499,14 @@ PAGES: dict[str, Page] = {
         "The evidence directory, or the project's .auditor directory, cannot be written.",
         "Make it writable for this user, or put the evidence elsewhere with --out.",
         "auditor run --out ~/evidence -- python train.py --seed {seed}",
+    ),
+    "worker-lost": Page(
+        2,
+        "What executed a run has gone several times in a row, without a word of the program. Most often the "
+        "system ended it for want of memory.",
+        "Give each run more memory with --memory, or run fewer at a time with --jobs. The runs that ended "
+        "are kept; --resume goes on with the rest.",
+        "auditor run --resume .auditor/<audit-id>",
     ),
 }
 

@@ -59,7 +59,7 @@ def compare(
             "there is nothing to compare",
             "name two fingerprints or audits, or a directory of them",
         )
-    level = parse_level(require)
+    level = parse_level(require, one_seed=True)
     tolerances = parse_tolerances(tolerance) if tolerance else None
     if file is not None:
         output.check_writable(file, "--output")

@@ -39,6 +39,8 @@ def started(event: RunStarted) -> str:
     """The line for the start of a run."""
     seed = f", seed {event.seed}" if event.seed is not None else ""
     # Why it is not the stronger means is in run.json; only what is not isolated at all must be known at once.
+    if event.isolation is None:
+        return f"run {event.number} of {event.of}{seed}"
     parts = event.isolation.reason.split("; ") if event.number == 1 else []
     open_to = "; ".join(part for part in parts if "not isolated" in part)
     why = f" ({open_to})" if open_to else ""

@@ -26,7 +26,10 @@ def run(
     ] = None,
     require: Annotated[
         str | None,
-        typer.Option(metavar="LEVEL", help="Exit 1 unless this level is reached: bit-exact or seed-stable."),
+        typer.Option(
+            metavar="LEVEL",
+            help="Exit 1 unless this level is reached: bit-exact, seed-stable or (with --seeds) distribution-stable.",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="The seed of every run, for {seed} and --seed-env; 1 by default.")
@@ -34,7 +37,64 @@ def run(
     seed_env: Annotated[
         list[str], typer.Option(metavar="NAME", help="Give the seed in this environment variable too (repeatable).")
     ] = [],  # noqa: B006 (typer copies it)
-    replicates: Annotated[int, typer.Option(metavar="K", help="How many times to run with the same seed.")] = 2,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="SEEDS", help="Run many seeds: how many (5), which (11,22,33) or a range (1-10)."),
+    ] = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K", help="How many times to run with the same seed: 2 by default, with --seeds each seed once."
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --seeds: how often a run that failed is tried again; once by default."),
+    ] = None,
+    reference: Annotated[
+        list[str],
+        typer.Option(
+            metavar="WHAT",
+            help="What the seeds are held to: the directory of an earlier study, or NAME=MEAN±STD,n=N (+- will do; "
+            "repeatable).",
+        ),
+    ] = [],  # noqa: B006 (typer copies it)
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="How far the mean may be from the reference's, in its standard deviations; 1 by default."
+        ),
+    ] = None,
+    spread_margin: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="The largest ratio of the spreads, either way; 2 by default."),
+    ] = None,
+    sweep_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run nothing: take results from DIR; in place of a command give their pattern, such as "
+            "'seed_{seed}/results.json'.",
+        ),
+    ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="Where runs are executed: local, docker (with --image), ray or slurm."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many seeds to run at a time; as many as there is room for by default."),
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(metavar="N", help="Cores, and so threads, of each run.")] = None,
+    gpus: Annotated[int | None, typer.Option(metavar="N", help="GPUs of each run.")] = None,
+    memory: Annotated[float | None, typer.Option(metavar="GIB", help="Memory of each run, in GiB.")] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The Ray cluster to use; by default Ray is started on this machine."),
+    ] = None,
+    slurm: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="A parameter of Slurm jobs: partition=gpu (repeatable).")
+    ] = [],  # noqa: B006 (typer copies it)
     steps: Annotated[
         int | None,
         typer.Option(
@@ -92,13 +152,13 @@ def run(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write audit.json here too.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the report.")] = False,
 ) -> int:
-    """Run a training command twice under control and say how reproducible it is.
+    """Run a training command twice, or with many seeds, under control and say how reproducible it is.
 
     COMMAND is the training command; {seed} in it is replaced by the seed.
 
     auditor run --require bit-exact -- python train.py --seed {seed}
     """
-    from auditor.config import make_request
+    from auditor.config import Resources, make_request, parse_slurm
 
     files = {"json": json, "junit": junit, "markdown": markdown}
     for name, path in files.items():
@@ -110,13 +170,21 @@ def run(
 
         request = pipeline.request_to_resume(resume)
     else:
+        taken, found = _seeds_elsewhere(command or [], reference, sweep_from)
         request = make_request(
             command or [],
             str(Path.cwd()),
             require=require,
             seed=seed,
             seed_env=seed_env,
+            seeds=seeds,
+            taken=taken,
+            found=found,
             replicates=replicates,
+            retries=retries,
+            reference=[_absolute(text) for text in reference],
+            margin=margin,
+            spread_margin=spread_margin,
             steps=steps,
             fail_fast=fail_fast,
             timeout=timeout,
@@ -127,10 +195,39 @@ def run(
             keep=keep,
             isolation=isolation,
             out=None if out is None else str(out.absolute()),
+            executor=executor,
+            resources=Resources(
+                jobs=jobs, cpus=cpus, gpus=gpus, memory=memory, ray_address=ray_address, slurm=parse_slurm(slurm)
+            ),
             image=image,
             network=network,
+            sweep_from=None if sweep_from is None else str(sweep_from.absolute()),
         )
     return _audit(request, files, quiet)
+
+
+def _seeds_elsewhere(
+    command: list[str], reference: list[str], sweep_from: Path | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The seeds of the reference, and those that there are results of; nothing is looked up where neither is named."""
+    from auditor import pipeline
+
+    taken = pipeline.seeds_of_reference(reference) if reference else ()
+    if sweep_from is None:
+        return taken, ()
+    if len(command) != 1:
+        raise UsageError(
+            "bad-sweep",
+            "--sweep-from takes one pattern in place of a command",
+            "write it in quotes: auditor run --sweep-from DIR 'seed_{seed}/results.json'",
+        )
+    return taken, pipeline.seeds_found(str(sweep_from), command[0])
+
+
+def _absolute(reference: str) -> str:
+    """A directory that is named as a reference, wherever the audit is gone on with; figures as they are."""
+    path = Path(reference)
+    return str(path.absolute()) if path.is_dir() else reference
 
 
 def _refuse_beside_resume(context: typer.Context, command: list[str]) -> None:

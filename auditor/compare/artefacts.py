@@ -298,6 +298,15 @@ def _alone(first: RunEvidence, other: RunEvidence, pair: Pair, ignored: bool, de
     return FileComparison(artefact, gap=f"{present.path}: {detail}", metric_gap=kind == "numbers")
 
 
+def read_results(evidence: RunEvidence, artefact: Artefact) -> Results | None:
+    """The numbers of a file that a run wrote; None where it is not made of numbers. Raises Unreadable."""
+    if _hashed_only(evidence, artefact):
+        raise Unreadable("only its hash was kept")
+    path = _file(evidence, artefact)
+    reader = _reader(artefact.path, path)
+    return reader(path) if reader is not None else None
+
+
 def _numbers(pair: Pair, one: Path, two: Path, equal: bool, runs: tuple[int, int], decided: bool) -> FileComparison:
     """Read the numbers of both; whether they differ is for the metrics to say."""
     read = []

@@ -97,7 +97,7 @@ def spelled(files: Sequence[ResultFile], settings: Settings) -> tuple[ResultFile
         for leaf in dict.fromkeys(leaf for one in present for leaf in one.words):
             texts = [one.words.get(leaf, []) for one in present]
             differ = any(one != texts[0] for one in texts[1:])
-            asked = any(_file_rule(rule.pattern, file.path, leaf) for rule in rules)
+            asked = any(file_rule(rule.pattern, file.path, leaf) for rule in rules)
             if (differ or asked) and any(parse_spelled(text) is not None for one in texts for text in one):
                 wanted.add(leaf)
         results = tuple(None if one is None else _with_spelled(one, wanted) for one in file.results)
@@ -202,7 +202,7 @@ def _decided_words(file: ResultFile, settings: Settings) -> list[Metric]:
     return metrics
 
 
-def _file_rule(pattern: str, path: str, leaf: str) -> bool:
+def file_rule(pattern: str, path: str, leaf: str) -> bool:
     """Whether a declared ``GLOB:dotted.path`` or ``dotted.path`` means this leaf of this file."""
     if pattern == leaf or fnmatchcase(leaf, pattern):
         return True
@@ -214,7 +214,8 @@ def _file_rule(pattern: str, path: str, leaf: str) -> bool:
     return False
 
 
-def _in_files(rule: MetricRule, files: Sequence[ResultFile], run: int) -> tuple[list[Number], set[tuple[str, str]]]:
+def in_files(rule: MetricRule, files: Sequence[ResultFile], run: int) -> tuple[list[Number], set[tuple[str, str]]]:
+    """Return what a declared metric is in the result files of a run (by its place), and which leaves it covers."""
     values: list[Number] = []
     covered: set[tuple[str, str]] = set()
     for file in files:
@@ -222,13 +223,13 @@ def _in_files(rule: MetricRule, files: Sequence[ResultFile], run: int) -> tuple[
         if one is None or path is None:
             continue
         for leaf, series in one.numbers.items():
-            if _file_rule(rule.pattern, path, leaf) or _file_rule(rule.pattern, file.path, leaf):
+            if file_rule(rule.pattern, path, leaf) or file_rule(rule.pattern, file.path, leaf):
                 values.extend(series)
                 covered.add((file.path, leaf))
     return values, covered
 
 
-def _in_output(pattern: re.Pattern[str], outputs: Sequence[Path]) -> tuple[list[Number], str]:
+def in_output(pattern: re.Pattern[str], outputs: Sequence[Path]) -> tuple[list[Number], str]:
     """Return what the first group of each match spells, in order, and the first text that is no number."""
     values: list[Number] = []
     bad = ""
@@ -271,12 +272,12 @@ def declared(
         problem = ""
         for index in range(len(runs)):
             if rule.source == "output":
-                values, bad = _in_output(re.compile(rule.pattern), outputs[index])
+                values, bad = in_output(re.compile(rule.pattern), outputs[index])
                 if bad and not problem:
                     problem = f"what its pattern finds in run {runs[index]} is no number: {bad}"
                 series.append(values)
             else:
-                values, leaves = _in_files(rule, files, index)
+                values, leaves = in_files(rule, files, index)
                 covered |= leaves
                 series.append(values)
         if not problem and not any(series):

@@ -44,10 +44,11 @@ def findings(runs: Sequence[RunEvidence], comparison: Comparison) -> tuple[Findi
     A finding rests on what was recorded. Whether it explains a divergence is not said here.
     """
     found = set(_all(runs, differs=bool(comparison.divergences)))
-    return tuple(sorted(found, key=_order))
+    return tuple(sorted(found, key=finding_order))
 
 
-def _order(finding: Finding) -> tuple[int, bool, str, str, int, str]:
+def finding_order(finding: Finding) -> tuple[int, bool, str, str, int, str]:
+    """A sort key: the gravest first, and nothing left to chance."""
     place = finding.location
     return (
         _SEVERITIES.index(finding.severity),

@@ -63,14 +63,20 @@ class Interpreters:
         ended = time.monotonic()
         self._next = ended + max(_PATIENCE, _SHARE * (ended - began))
 
-    def without_trace(self, pids: AbstractSet[int]) -> tuple[str, ...]:
-        """What ran in those that are none of ``pids`` (of the processes that left a trace), in order of sight.
+    @property
+    def found(self) -> tuple[Interpreter, ...]:
+        """Those that were seen, in order of sight."""
+        return tuple(self._found.values())
 
-        Empty where none left a trace: such a run is known to have no handshake.
-        """
-        if not pids:
-            return ()
-        return tuple(dict.fromkeys(one.label for one in self._found.values() if not one.pids & pids))
+
+def without_trace(found: Sequence[Interpreter], pids: AbstractSet[int]) -> tuple[str, ...]:
+    """What ran in those that are none of ``pids`` (of the processes that left a trace), in order of sight.
+
+    Empty where none left a trace: such a run is known to have no handshake.
+    """
+    if not pids:
+        return ()
+    return tuple(dict.fromkeys(one.label for one in found if not one.pids & pids))
 
 
 def label(executable: str, arguments: Sequence[str]) -> str:

@@ -32,13 +32,14 @@ def candidates(store: Store) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def claim(base: Path, store: Store) -> Path:
+def claim(base: Path, store: Store, place: str = "") -> Path:
     """Make this audit's scratch directory under ``base``, empty and open to nobody else.
 
-    Its name follows from the evidence directory, so that every run sees the same path, and what a killed audit left is
-    found and removed. Raises AuditorError.
+    Its name follows from the evidence directory and the ``place`` (where several are at work at the same time), so that
+    replicates see the same path, and what a killed audit left is found and removed. Raises AuditorError.
     """
-    name = hashlib.sha256(f"{store.path}\n{store.id}".encode()).hexdigest()[:10]
+    whose = f"{store.path}\n{store.id}" + (f"\n{place}" if place else "")
+    name = hashlib.sha256(whose.encode()).hexdigest()[:10]
     path = base / f"auditor-{name}"
     with writing(path):
         if os.path.lexists(path):

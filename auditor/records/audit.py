@@ -10,6 +10,7 @@ from auditor.records.comparison import ArtefactDifference, Compared, Divergence,
 from auditor.records.config import Settings
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.run import RunRecord
+from auditor.records.study import Study
 from auditor.records.trace import Place
 
 SCHEMA = "auditor.audit/1"
@@ -62,7 +63,8 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One examination of a command.
 
     ``level`` is the highest level reached, or None. ``state`` is ``complete``, ``failed`` (the program failed) or
-    ``interrupted`` (``problem`` says what is missing). ``times`` is the one field that holds wall-clock times.
+    ``interrupted`` (``problem`` says what is missing). ``times`` is the one field that holds wall-clock times. An audit
+    over several seeds has a ``study``; its ``metrics`` are then those of replicates of one seed.
     """
 
     schema: str
@@ -85,3 +87,4 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: Fingerprint
     times: dict[str, str | float]
     problem: str = ""
+    study: Study | None = None

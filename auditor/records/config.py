@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from auditor.records.distribution import Margins
+
 
 class MetricRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A declared metric.
@@ -21,7 +23,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What decides the verdict; kept in ``audit.json``.
 
     ``tolerances`` maps metric names (or ``*``) to absolute tolerances; ``ignore`` and ``decide`` are shell patterns
-    over metric names and artefact paths that overrule what was taken for volatile.
+    over metric names and artefact paths that overrule what was taken for volatile. A study has ``seeds``, each run
+    ``replicates`` times and each failing run repeated up to ``retries`` times; ``margins`` are those of
+    ``distribution-stable``.
     """
 
     require: str | None = None
@@ -32,3 +36,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int | None = None
     fail_fast: bool = False
     replicates: int = 2
+    seeds: tuple[int, ...] = ()
+    retries: int = 0
+    margins: Margins = Margins()

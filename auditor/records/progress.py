@@ -8,12 +8,12 @@ from auditor.records.run import Ending, Isolation
 
 
 class RunStarted(msgspec.Struct, frozen=True):
-    """Run ``number`` of ``of`` begins."""
+    """Run ``number`` of ``of`` begins; ``isolation`` is None where only its executor will know."""
 
     number: int
     of: int
     seed: int | None
-    isolation: Isolation
+    isolation: Isolation | None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -32,11 +32,12 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class RunEnded(msgspec.Struct, frozen=True):
-    """Run ``number`` is over."""
+    """Run ``number`` is over; ``again`` says that it failed and is tried again."""
 
     number: int
     seconds: float
     ending: Ending
+    again: bool = False
 
 
 Event = RunStarted | Progress | RunEnded

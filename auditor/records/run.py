@@ -52,6 +52,10 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run's value. ``unsaved`` lists artefacts that could not be kept and why; ``unwatched`` names Python
     processes of the run that left no trace although they lived for a while. ``traces`` is how many traces there were
     when the run was sealed, None where that was not counted.
+
+    In a study ``replicate`` counts the runs of one seed and ``attempt`` the tries at that one, both from 1; ``lost`` is
+    how often its worker was lost before, which is no attempt. ``imposed`` holds the variables that gave the run its
+    share of the machine (threads, GPUs), which may change results.
     """
 
     number: int
@@ -69,3 +73,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unwatched: tuple[str, ...] = ()
     cpu_seconds: float | None = None
     traces: int | None = None
+    replicate: int = 1
+    attempt: int = 1
+    lost: int = 0
+    imposed: dict[str, str] = {}

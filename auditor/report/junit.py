@@ -79,9 +79,14 @@ def _explanation(audit: Audit) -> list[str]:
         f"{wording.metric_value(metric, 0)} against {wording.other_values(metric)}, "
         f"largest |Δ| {wording.metric_difference(metric)}, tolerance {metric.tolerance:g}"
         + (f" ({wording.plain(metric.problem)})" if metric.problem else "")
-        for metric in wording.deciding_metrics(audit)
+        for metric in (wording.deciding_metrics(audit) if audit.study is None else ())
         if not wording.within(metric)
     ]
+    if audit.study is not None:
+        for row in wording.seed_rows(audit.study):
+            held = f", reference {row.reference}, published rule {row.published}" if row.published else ""
+            lines.append(f"{row.name}: {row.values} over {row.seeds} seeds{held}, calibrated {row.calibrated}")
+        lines += wording.seed_lines(audit.study)
     lines += [f"missing evidence: {wording.plain(gap)}" for gap in audit.gaps]
     lines += [wording.finding_line(finding) for finding in wording.ranked_findings(audit)]
     return lines

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from auditor.records.audit import Audit, LevelVerdict
+from auditor.records.study import Study
 from auditor.report import wording
 from auditor.report.wording import plain
 
@@ -33,14 +34,15 @@ def render(audit: Audit) -> str:
         ),
     ]
     lines += _divergence(audit)
-    lines += _metrics(audit)
+    lines += _metrics(audit) if audit.study is None else _seeds(audit.study)
     lines += _section("Files that differ", wording.artefact_lines(audit))
     lines += _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps])
     lines += _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)])
     lines += _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit))
     lines += _section("Worth knowing", [plain(note) for note in audit.notes])
-    detection = wording.detection_sentence(audit)
-    lines += ["", f"Compared: {wording.compared_sentence(audit.compared)}. {detection}"]
+    if audit.study is None or audit.settings.replicates > 1:
+        detection = wording.detection_sentence(audit)
+        lines += ["", f"Compared: {wording.compared_sentence(audit.compared)}. {detection}"]
     environment = wording.environment_parts(audit.fingerprint)
     if environment:
         lines += ["", f"Environment: {escaped(', '.join(environment))}."]
@@ -77,6 +79,28 @@ def _metrics(audit: Audit) -> list[str]:
         )
     if len(metrics) > SHOWN:
         lines += ["", f"and {len(metrics) - SHOWN} more in `audit.json`"]
+    return lines
+
+
+def _seeds(study: Study) -> list[str]:
+    rows = wording.seed_rows(study)
+    if not rows:
+        return []
+    lines = ["", "### Seeds", ""]
+    lines += [
+        "| metric | seeds | mean ± std | reference | published rule | calibrated |",
+        "|---|---:|---:|---:|---|---|",
+    ]
+    for row in rows[:SHOWN]:
+        lines.append(
+            f"| {escaped(row.name)} | {row.seeds} | {row.values} | {row.reference} | {row.published} "
+            f"| {_MARKS[row.verdict]} {row.calibrated} |"
+        )
+    if len(rows) > SHOWN:
+        lines += ["", f"and {len(rows) - SHOWN} more in `audit.json`"]
+    lines += ["", *(f"- {escaped(line)}" for line in wording.seed_lines(study)[: 2 * SHOWN])]
+    if said := wording.study_line(study):
+        lines += ["", f"{escaped(said[:1].upper() + said[1:])}."]
     return lines
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from auditor.records.audit import Audit
 from auditor.records.comparison import Divergence, Metric
+from auditor.records.study import Study
 from auditor.report import wording
 from auditor.report.wording import plain
 
@@ -74,7 +75,10 @@ def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
     if audit.divergence is not None:
         yield from _divergence(audit, audit.divergence)
     yield from _causes(audit)
-    yield from metrics_part(wording.deciding_metrics(audit), len(audit.runs), width, "in audit.json")
+    if audit.study is not None:
+        yield from _seeds(audit.study, width)
+    else:
+        yield from metrics_part(wording.deciding_metrics(audit), len(audit.runs), width, "in audit.json")
     yield from section("Files that differ", wording.artefact_lines(audit), "red")
     yield from section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
     yield from _findings(audit)
@@ -127,6 +131,38 @@ def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType
     details = wording.divergence_details(divergence, len(audit.runs))
     if details:
         yield indented(Text("; ".join(details)))
+
+
+def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
+    rows = wording.seed_rows(study)
+    if rows:
+        yield Text()
+        yield Text("Seeds", style="bold")
+    heads = ("", "seeds", "mean ± std", "reference", "published rule", "calibrated")
+    cells = [
+        (row.name, row.seeds, row.values, row.reference, row.published, row.calibrated) for row in rows[:SHOWN_METRICS]
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *cells, strict=True)]
+    if sum(widths) + 2 * len(widths) + 2 <= width:
+        table = grid()
+        for _ in heads:
+            table.add_column(no_wrap=True)
+        table.add_row(*(Text(head, style="dim") for head in heads))
+        for row, cell in zip(rows, cells, strict=False):
+            table.add_row(*map(Text, cell[:-1]), Text(cell[-1], style=_COLOURS[row.verdict]))
+        yield indented(table)
+    else:
+        for row, cell in zip(rows, cells, strict=False):
+            parts = [f"{head} {part}" for head, part in zip(heads[1:-1], cell[1:-1], strict=True) if part]
+            shown = Text(f"{row.name}: {', '.join(parts)}, calibrated ")
+            shown.append(row.calibrated, style=_COLOURS[row.verdict])
+            yield indented(shown)
+    if len(rows) > SHOWN_METRICS:
+        yield indented(Text(f"and {len(rows) - SHOWN_METRICS} more in audit.json", style="dim"))
+    for line in wording.seed_lines(study)[: 2 * SHOWN]:
+        yield item(Text(line))
+    if said := wording.study_line(study):
+        yield indented(Text(said, style="dim"))
 
 
 def _causes(audit: Audit) -> Iterable[RenderableType]:
@@ -212,6 +248,8 @@ def item(text: Text) -> RenderableType:
 
 def _foot(audit: Audit, evidence: str, tables: bool) -> Iterable[RenderableType]:
     lines = [("compared", wording.compared_sentence(audit.compared)), ("detection", wording.detection_sentence(audit))]
+    if audit.study is not None and audit.settings.replicates < 2:
+        lines = []
     environment = wording.environment_parts(audit.fingerprint)
     if environment:
         lines.append(("environment", ", ".join(environment)))

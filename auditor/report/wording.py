@@ -13,6 +13,7 @@ from auditor.records.audit import LEVELS, Audit, Finding, LevelVerdict
 from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
 from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.run import RunRecord
+from auditor.records.study import Study
 from auditor.records.trace import Place
 
 CHAIN = ("init", "batch", "loss", "gradients", "parameters")
@@ -99,13 +100,121 @@ def headline(audit: Audit) -> str:
         return f"{required} is required: {said}."
     if audit.level is not None:
         return f"The highest level reached is {audit.level}."
+    if audit.study is not None:
+        return _study_headline(audit)
     if audit.divergence is not None or any(verdict.verdict == "not-reached" for _, verdict in levels(audit)):
         return "The runs differ, and no level is reached."
     return "No level can be called reached: the evidence is not enough."
 
 
+def _study_headline(audit: Audit) -> str:
+    verdict = audit.levels["distribution-stable"].verdict
+    if any(level.verdict == "not-reached" for level in audit.levels.values()):
+        what = "The seeds differ from the reference" if verdict == "not-reached" else "Runs with the same seed differ"
+        return f"{what}, and no level is reached."
+    if verdict == "not-tested":
+        return "No level was tested: there is nothing that the seeds were held to."
+    return "No level can be called reached: the evidence is not enough."
+
+
+class SeedRow(msgspec.Struct, frozen=True):
+    """One metric of a study as a table shows it: how many seeds, mean ± std, those of the reference, the verdicts."""
+
+    name: str
+    seeds: str
+    values: str
+    reference: str
+    published: str
+    calibrated: str
+    verdict: str
+
+
+def seed_rows(study: Study) -> tuple[SeedRow, ...]:
+    """A study's metrics: what went wrong first, then in the order of their names."""
+    rank = {"not-reached": 0, "inconclusive": 1, "reached": 2}
+    rows = []
+    for metric in study.metrics.values():
+        held = metric.held
+        verdict = held.calibrated.verdict if held is not None else "inconclusive" if metric.problem else "not-tested"
+        rows.append(
+            SeedRow(
+                name=plain(metric.name),
+                seeds=str(len(metric.values)),
+                values=_plus_minus(metric.summary.mean, metric.summary.std),
+                reference=f"{_plus_minus(held.reference.mean, held.reference.std)} (n = {held.reference.n})"
+                if held is not None
+                else "none",
+                published=VERDICTS[held.published.verdict] if held is not None else "",
+                calibrated=VERDICTS[verdict],
+                verdict=verdict,
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: (rank.get(row.verdict, 3), row.name)))
+
+
+def _plus_minus(mean: float | None, std: float | None) -> str:
+    if mean is None:
+        return "none"
+    return f"{mean:.5g} ± {std:.2g}" if std is not None else f"{mean:.5g}"
+
+
+def seed_lines(study: Study) -> tuple[str, ...]:
+    """What the figures of a study's metrics mean, a line each: both rules' reasons, or what is missing."""
+    lines = []
+    for metric in study.metrics.values():
+        name = plain(metric.name)
+        if metric.problem:
+            lines.append(f"{name}: {plain(metric.problem)}")
+        elif metric.held is not None:
+            if len(study.metrics) > 1:  # of a single one the level's own reason says it
+                lines.append(f"{name}, calibrated: {plain(metric.held.calibrated.reason)}")
+            lines.append(f"{name}, published rule: {plain(metric.held.published.reason)}")
+    return tuple(lines)
+
+
+def study_line(study: Study) -> str:
+    """What the seeds were held to, and how many numbers are the same for all of them."""
+    parts = []
+    if study.references is not None:
+        seeds = f" with {counted(len(study.references.seeds), 'seed')}" if study.references.seeds else ""
+        audit = f" ({study.references.audit})" if study.references.audit else ""
+        parts.append(f"held to {plain(study.references.source)}{seeds}{audit}")
+    if study.constant:
+        parts.append(f"{counted(len(study.constant), 'number')} the same for every seed")
+    return ", ".join(parts)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Seeds as a person would write them: runs of them as ranges."""
+    parts: list[str] = []
+    start = 0
+    for at in range(1, len(seeds) + 1):
+        if at == len(seeds) or seeds[at] != seeds[at - 1] + 1:
+            first, last = seeds[start], seeds[at - 1]
+            parts.append(
+                str(first) if at - start == 1 else f"{first}, {last}" if at - start == 2 else f"{first}–{last}"
+            )
+            start = at
+    return ", ".join(parts[:8]) + (" …" if len(parts) > 8 else "")
+
+
+def _study_runs(audit: Audit, study: Study) -> str:
+    parts = [f"{counted(len(study.seeds), 'seed')} ({_seeds(study.seeds)})"]
+    failed = sum(run.ending.status not in ("ok", "interrupted") for run in audit.runs)
+    said = counted(len(audit.runs), "run") + (f", {failed} of which failed" if failed else "")
+    parts.append(said)
+    kinds = sorted({run.isolation.kind for run in audit.runs if run.isolation.kind != "none"})
+    if kinds:
+        parts.append(f"kept apart by {' and '.join(kinds)}")
+    if kinds and audit.runs:
+        parts.append(f"{duration(sum(run.seconds for run in audit.runs))} in all")
+    return ", ".join(parts)
+
+
 def runs_line(audit: Audit) -> str:
     """How many runs there were, with which seed, kept apart by what, and how long they took."""
+    if audit.study is not None:
+        return _study_runs(audit, audit.study)
     parts = [counted(len(audit.runs), "run")]
     seeds = sorted({run.seed for run in audit.runs if run.seed is not None})
     if seeds:
@@ -228,6 +337,8 @@ def compared_sentence(compared: Compared) -> str:
 def detection_sentence(audit: Audit) -> str:
     """What the number of replicates proves."""
     detection = audit.detection
+    if audit.study is not None and audit.settings.replicates < 2:
+        return "No rate of divergence is excluded: each seed was run once."
     if detection.excludes_rate_above >= 1.0:
         if audit.state == "failed" or len(audit.runs) < 2:
             return "No rate of divergence is excluded: nothing was compared."

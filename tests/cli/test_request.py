@@ -75,7 +75,7 @@ def test_what_cannot_be_asked_for() -> None:
     refused("no-command", command=[])
     refused("no-command", command=[" "])
     refused("unknown-level", require="bitexact")
-    refused("level-not-tested", require="distribution-stable")
+    refused("needs-seeds", require="distribution-stable")
     refused("unknown-factor", keep=["pid"])
     refused("unknown-isolation", isolation="vm")
     refused("bad-seed-env", seed_env=["A B"])

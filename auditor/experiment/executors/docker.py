@@ -22,6 +22,7 @@ from auditor.experiment import replica, scratch
 from auditor.experiment.artefacts import save
 from auditor.experiment.executors import Launch, Outcome, Tick
 from auditor.experiment.executors.local import PROBE, TICK, hidden
+from auditor.experiment.executors.shares import imposed
 from auditor.experiment.variation import vary
 from auditor.records.run import Ending, ImageFacts, Isolation
 from auditor.store import Store, disk_full, remove_tree, writing
@@ -45,13 +46,24 @@ def check(request: Request) -> None:
         client.close()
 
 
+def _audit(store: Store) -> str:
+    return f"{store.id} {store.path}"
+
+
+def remove_stale(client: Any, store: Store) -> None:
+    """Remove the containers that an audit which was killed has left running."""
+    for container in client.containers.list(all=True, filters={"label": f"{_LABEL}={_audit(store)}"}):
+        engine.remove(container)
+
+
 class DockerExecutor:
     """Runs the command in containers: a copy of the project at its own path, the caller's user, no network."""
 
+    capacity = 1
     name = "docker"
 
-    def __init__(self, request: Request, store: Store) -> None:
-        """Find engine and image; raises as ``check`` does."""
+    def __init__(self, request: Request, store: Store, lane: str = "") -> None:
+        """Find engine and image; raises as ``check`` does. ``lane`` is as for ``LocalExecutor``."""
         self._client = engine.connect()
         image = engine.find_image(self._client, request.image, pull=request.network)
         self.image: ImageFacts | None = ImageFacts(
@@ -60,12 +72,13 @@ class DockerExecutor:
         self.isolation = Isolation("container")
         self._environment = parse_environment((image.attrs.get("Config") or {}).get("Env") or ())
         self._network = request.network
-        self._audit = f"{store.id} {store.path}"
+        self._audit = _audit(store)
         self._engine: Mapping[str, Any] = self._client.info()
         self._project = Path(store.header.project)
         self._hidden = hidden(self._project, store.path)
-        self._remove_stale()
-        self._scratch = scratch.claim(scratch.candidates(store)[0], store)
+        if not lane:
+            remove_stale(self._client, store)
+        self._scratch = scratch.claim(scratch.candidates(store)[0], store, lane)
 
     def run(self, launch: Launch, tick: Tick) -> Outcome:
         """Execute one run; see ``Executor.run``."""
@@ -75,12 +88,14 @@ class DockerExecutor:
             temporary.mkdir()
             before = replica.replicate(self._project, workspace, self._hidden, link=False)
             self._tell_probe(launch)
+        share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
             launch.number, {**self._environment, **launch.variables}, launch.keep, inside_temporary
         )
         search = [f"{INSIDE}/probe", *filter(None, [self._environment.get("PYTHONPATH")])]
         environment = {
             **self._identity(inside_temporary),
+            **share,
             **launch.variables,
             **variables,
             "PYTHONPATH": ":".join(search),
@@ -112,7 +127,9 @@ class DockerExecutor:
         finally:
             for entry in self._scratch.iterdir():
                 remove_tree(entry)
-        return Outcome(ending, started, seconds, None, varied, artefacts, unsaved)
+        return Outcome(
+            ending, started, seconds, None, varied, artefacts, unsaved, None, self.isolation, self.image, share
+        )
 
     def close(self) -> None:
         """Remove the scratch directory and let go of the engine."""
@@ -217,10 +234,6 @@ class DockerExecutor:
                 return "stopped"
             if timeout is not None and time.monotonic() - began >= timeout:
                 return "timeout"
-
-    def _remove_stale(self) -> None:
-        for container in self._client.containers.list(all=True, filters={"label": f"{_LABEL}={self._audit}"}):
-            engine.remove(container)
 
 
 class _Output:

@@ -20,7 +20,8 @@ from auditor.errors import AuditorError, UsageError
 from auditor.experiment import overlay, replica, scratch
 from auditor.experiment.artefacts import Change, save
 from auditor.experiment.executors import Launch, Outcome, Tick
-from auditor.experiment.interpreters import Interpreters
+from auditor.experiment.executors.shares import imposed
+from auditor.experiment.interpreters import Interpreter, Interpreters
 from auditor.experiment.processes import LEFTOVER_GRACE, Watched, children, end_marked, subreaper
 from auditor.experiment.variation import vary
 from auditor.records.run import Ending, ImageFacts, Isolation
@@ -99,24 +100,31 @@ def _how_to_start(program: str) -> str:
 class LocalExecutor:
     """Runs the command here, as the user who called."""
 
+    capacity = 1
     name = "local"
     image: ImageFacts | None = None
 
-    def __init__(self, request: Request, store: Store, environment: Mapping[str, str]) -> None:
-        """Decide the isolation: by trying it once. Raises AuditorError ``overlay-refused`` where it was asked for."""
-        self._environment = {**environment, _EVIDENCE: str(store.path)}
-        # An audit that was killed may have left its processes running, and they would write into our evidence.
-        end_marked(f"{_EVIDENCE}={store.path}\0")
+    def __init__(self, request: Request, store: Store, environment: Mapping[str, str], lane: str = "") -> None:
+        """Decide the isolation: by trying it once. Raises AuditorError ``overlay-refused`` where it was asked for.
+
+        ``lane`` tells apart the executors that are at work on one audit at the same time; whoever starts them has made
+        sure that nothing of an earlier attempt is left running.
+        """
+        self._environment = {**environment, **marker(store)}
+        if not lane:
+            end_stale(store)
+        self._store = store
         self._project = Path(store.header.project)
         self._hidden = hidden(self._project, store.path)
-        self._scratch, self.isolation = self._choose(request, store)
+        self._home, self.isolation = self._choose(request, store, lane)
+        self._scratch = self._home
 
-    def _choose(self, request: Request, store: Store) -> tuple[Path, Isolation]:
+    def _choose(self, request: Request, store: Store, lane: str) -> tuple[Path, Isolation]:
         refusals: list[str] = []
         bases = scratch.candidates(store)
         if request.isolation != "copy":
             for base in bases:
-                path = scratch.claim(base, store)
+                path = scratch.claim(base, store, lane)
                 try:
                     self._try_overlay(path)
                 except overlay.OverlayRefused as refusal:
@@ -132,7 +140,7 @@ class LocalExecutor:
                     "leave --isolation out: runs then work in copies of the project",
                 )
         reasons = ["asked for"] if request.isolation == "copy" else [f"no overlay: {'; '.join(refusals)}"]
-        path = scratch.claim(bases[0], store)
+        path = scratch.claim(bases[0], store, lane)
         for word in replica.escaping(request.command, self._project):
             reasons.append(f"{word!r} in the command names the project itself, which is not isolated")
         return path, Isolation("copy", "; ".join(reasons))
@@ -163,12 +171,24 @@ class LocalExecutor:
 
     def run(self, launch: Launch, tick: Tick) -> Outcome:
         """Execute one run; see ``Executor.run``."""
+        if launch.place:
+            # Replicates must see the same paths, whichever lane they run in.
+            self._scratch = scratch.claim(self._home.parent, self._store, launch.place)
+        try:
+            return self._run(launch, tick)
+        finally:
+            if launch.place:
+                remove_tree(self._scratch)
+                self._scratch = self._home
+
+    def _run(self, launch: Launch, tick: Tick) -> Outcome:
         with writing(self._scratch):
             view = self._prepare(launch)
+        share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
             launch.number, {**self._environment, **launch.variables}, launch.keep, str(view.temporary)
         )
-        environment = {**self._environment, **launch.variables, **variables}
+        environment = {**self._environment, **share, **launch.variables, **variables}
         if view.before is not None:
             environment |= replica.environment_for(environment, self._project, view.root)
         search = [str(PROBE), environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else [str(PROBE)]
@@ -181,11 +201,11 @@ class LocalExecutor:
             artefacts, unsaved = save(self._changes(view), launch.paths.artefacts)
         finally:
             self._clear()
-        return Outcome(ending, started, seconds, cpu, varied, artefacts, unsaved, seen)
+        return Outcome(ending, started, seconds, cpu, varied, artefacts, unsaved, seen, self.isolation, None, share)
 
     def close(self) -> None:
         """Remove the scratch directory."""
-        remove_tree(self._scratch)
+        remove_tree(self._home)
 
     def _prepare(self, launch: Launch) -> _View:
         base = self._scratch
@@ -231,7 +251,7 @@ class LocalExecutor:
 
     def _execute(
         self, launch: Launch, view: _View, environment: Mapping[str, str], tick: Tick
-    ) -> tuple[Ending, float, float | None, Interpreters]:
+    ) -> tuple[Ending, float, float | None, tuple[Interpreter, ...]]:
         spec = self._scratch / "launch.json"
         _write_spec(spec, launch.command, view.root, view.layers, view.binds)
         with (
@@ -258,9 +278,9 @@ class LocalExecutor:
                 seconds = time.monotonic() - began
                 if watched.exit is None:
                     watched.end()
-                    return _cut_short(status, launch.timeout, watched), seconds, _cpu(watched), seen
+                    return _cut_short(status, launch.timeout, watched), seconds, _cpu(watched), seen.found
                 count, alive = watched.end_leftovers(LEFTOVER_GRACE)
-                return _ended(watched.exit.code, count, alive), seconds, _cpu(watched), seen
+                return _ended(watched.exit.code, count, alive), seconds, _cpu(watched), seen.found
             except BaseException:
                 watched.end()
                 raise
@@ -282,6 +302,16 @@ class LocalExecutor:
     def _clear(self) -> None:
         for entry in self._scratch.iterdir():
             remove_tree(entry)
+
+
+def marker(store: Store) -> dict[str, str]:
+    """The variable that marks every process of an audit."""
+    return {_EVIDENCE: str(store.path)}
+
+
+def end_stale(store: Store) -> None:
+    """End what an audit that was killed has left running: it would write into our evidence."""
+    end_marked(f"{_EVIDENCE}={store.path}\0")
 
 
 def hidden(project: Path, evidence: Path) -> tuple[Path, ...]:
