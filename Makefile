@@ -20,7 +20,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help audit test lint test-docker test-integrations test-interpreters test-slow bench lock image clean
+.PHONY: help audit test lint test-docker test-integrations test-interpreters test-slow bench calibrate lock image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: $(INTEGRATIONS_VENV)/.integrations ## Measure what the probe and an audit
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/audit_cost.py
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/startup.py
 	$(INTEGRATIONS_VENV)/bin/python benchmarks/compare.py
+
+calibrate: $(VENV)/.runtime ## Simulate how often the verdict on fresh seeds is wrong, and write docs/calibration.md.
+	$(VENV)/bin/python benchmarks/calibrate.py --out docs/calibration.md
 
 image: ## Build the image; LOCK=cpu for the CPU build of torch.
 	docker build --tag auditor:0.1.0 --build-arg LOCK=$(if $(filter auto,$(LOCK)),cuda,$(LOCK)) .
