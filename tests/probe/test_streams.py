@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,3 +47,14 @@ def test_a_state_that_comes_back_has_its_digest_again() -> None:
     assert watched.states()["python"] != first
     random.seed(5)
     assert watched.states()["python"] == first
+
+
+def test_what_is_called_with_nothing_is_told_from_what_is_given_a_seed() -> None:
+    from _auditor_probe.streams import _called_with_nothing
+
+    def called(*_arguments: object, **_named: object) -> bool:
+        return bool(_called_with_nothing(sys._getframe(1)))
+
+    seed = 3
+    assert called()
+    assert not (called(seed) or called(None) or called(seed=seed) or called(*[]))

@@ -1,6 +1,7 @@
 """The five random streams: what state each is in, who seeded it, and whether it was drawn from since."""
 
 import ctypes
+import opcode
 import random
 import struct
 import sys
@@ -228,7 +229,7 @@ class Streams:
             frame = frame.f_back
         names = frame.f_code.co_names if frame is not None else ()
         # RandomState(seed) draws entropy too, for a state that it then overwrites.
-        unseeded = "RandomState" not in names and not _SEEDABLE.isdisjoint(names)
+        unseeded = _called_with_nothing(frame) if "RandomState" in names else not _SEEDABLE.isdisjoint(names)
         if unseeded and not self._session.places.at_library_import(frame):
             self._session.entropy.note("numpy-entropy", frame)
 
@@ -300,6 +301,14 @@ def _address_of_python():
 
 def _position(address):
     return ctypes.c_int.from_address(address).value
+
+
+def _called_with_nothing(frame):
+    """Whether what a frame calls just now is called without arguments, by its instruction; only CPython's are known."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    while at > 0 and opcode.opname[code[at]] == "CACHE":
+        at -= 2
+    return opcode.opname[code[at]] in ("CALL", "CALL_FUNCTION", "CALL_METHOD") and code[at + 1] == 0
 
 
 def _packed(internal):
