@@ -63,7 +63,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
         pass
     try:
         with store.lock():
-            concluded = _conclude(store, request, "container" if request.executor == "docker" else "here")
+            concluded = _conclude(store, request, _where(request))
             store.write_fingerprint(concluded.fingerprint)
             store.write_audit(concluded)
     except KeyboardInterrupt:
@@ -73,6 +73,13 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
             f"go on with it: auditor run --resume {store.path}",
         ) from None
     return concluded
+
+
+def _where(request: Request) -> fingerprint.Where:
+    """What this machine may tell of the runs: nothing, where others executed them, or nobody knows who did."""
+    if request.sweep_from is not None or request.executor == "slurm" or request.resources.ray_address is not None:
+        return "elsewhere"
+    return "container" if request.executor == "docker" else "here"
 
 
 def seeds_of_reference(reference: Sequence[str]) -> tuple[int, ...]:
@@ -130,7 +137,7 @@ def problem(concluded: Audit, directory: Path) -> AuditorError | None:
         )
     if concluded.state == "complete":
         return None
-    run = next(run for run in concluded.runs if run.ending.status in ("failed", "timeout"))
+    run = _failing(concluded)
     logs = Store.open(directory).paths(run.number)
     last_words = _tail(logs.stderr) or _tail(logs.stdout)
     slug = "program-timed-out" if run.ending.status == "timeout" else "program-failed"
@@ -141,6 +148,15 @@ def problem(concluded: Audit, directory: Path) -> AuditorError | None:
     )
     what = "\n".join([f"run {run.number} of the program {ending(run)}", *last_words])
     return ProgramFailed(slug, what, f"{remedy}; its whole output is in {logs.root} (stdout, stderr)")
+
+
+def _failing(concluded: Audit) -> RunRecord:
+    """The run that the program failed in; in a study the last attempt at the first seed that is lost."""
+    failed = [run for run in concluded.runs if run.ending.status in ("failed", "timeout")]
+    if concluded.study is not None and concluded.study.lost:
+        seed = concluded.study.lost[0].seed
+        return [run for run in failed if run.seed == seed][-1]
+    return failed[0]
 
 
 def differences(directory: Path, recomputed: Audit) -> tuple[str, ...]:
@@ -619,7 +635,7 @@ def _state(records: Sequence[RunRecord], replicates: int) -> tuple[Literal["comp
 
 
 def _times(records: Sequence[RunRecord]) -> dict[str, str | float]:
-    if not records:
+    if not records or not records[0].started:
         return {}
     return {"started": records[0].started, "runs_seconds": round(sum(record.seconds for record in records), 3)}
 
@@ -638,7 +654,7 @@ def _tail(path: Path) -> list[str]:
 
 def _comparable(concluded: Audit) -> dict[str, Any]:
     """The audit's fields by name, a level's apart; without the times, which are not recomputed."""
-    fields: dict[str, Any] = msgspec.to_builtins(concluded)
+    fields: dict[str, Any] = msgspec.to_builtins(concluded, str_keys=True)
     del fields["times"]
     levels = fields.pop("levels")
     return fields | {f"levels.{name}": level for name, level in levels.items()}

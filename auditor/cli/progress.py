@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Where no terminal is, a line this often (seconds of the run) is enough for a CI's log.
 EVERY = 30.0
+# Of more runs than these not each has a line; about so many lines then say how far they are.
+MANY = 20
 
 
 def describe(event: Progress) -> str:
@@ -50,7 +52,9 @@ def started(event: RunStarted) -> str:
 def ended(event: RunEnded) -> str:
     """The line for the end of a run."""
     says = {"ok": "done", "timeout": "ran past its time limit", "stopped": "ended at its first divergence"}
-    return f"run {event.number}: {says.get(event.ending.status, event.ending.status)} after {duration(event.seconds)}"
+    again = ", and is tried again" if event.again else ""
+    said = says.get(event.ending.status, event.ending.status)
+    return f"run {event.number}: {said} after {duration(event.seconds)}{again}"
 
 
 class Screen:
@@ -59,8 +63,10 @@ class Screen:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Bar | None = None
-        self._task: TaskID | None = None
-        self._next_line = EVERY
+        self._tasks: dict[int, TaskID] = {}
+        self._next_lines: dict[int, float] = {}
+        self._of = 0
+        self._done = 0
 
     def __enter__(self) -> Screen:
         if not self._quiet and sys.stderr is not None and sys.stderr.isatty():
@@ -91,23 +97,34 @@ class Screen:
             return
         match event:
             case RunStarted():
-                self._say(started(event))
-                self._next_line = EVERY
+                self._of = max(self._of, event.of)
+                self._next_lines[event.number] = EVERY
+                if self._of <= MANY:
+                    self._say(started(event))
                 if self._bar is not None:
-                    self._task = self._bar.add_task(f"run {event.number} of {event.of}", total=None, said="")
+                    seed = f", seed {event.seed}" if event.seed is not None and self._of > 2 else ""
+                    text = f"run {event.number} of {event.of}{seed}"
+                    self._tasks[event.number] = self._bar.add_task(text, total=None, said="")
             case Progress():
                 self._update(event)
             case RunEnded():
-                if self._bar is not None and self._task is not None:
-                    self._bar.remove_task(self._task)
-                    self._task = None
-                self._say(ended(event))
+                if self._bar is not None and (task := self._tasks.pop(event.number, None)) is not None:
+                    self._bar.remove_task(task)
+                self._ended(event)
+
+    def _ended(self, event: RunEnded) -> None:
+        before, self._done = self._done, self._done + (event.ending.status == "ok")
+        if self._of <= MANY or event.ending.status not in ("ok", "interrupted"):
+            self._say(ended(event))
+        elif before * MANY // self._of < self._done * MANY // self._of:
+            self._say(f"{self._done:,} of {self._of:,} runs done")
 
     def _update(self, event: Progress) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, total=event.expected, completed=event.steps, said=describe(event))
-        elif event.seconds >= self._next_line:
-            self._next_line = event.seconds + EVERY
+        if self._bar is not None:
+            if (task := self._tasks.get(event.number)) is not None:
+                self._bar.update(task, total=event.expected, completed=event.steps, said=describe(event))
+        elif event.seconds >= self._next_lines.get(event.number, EVERY):
+            self._next_lines[event.number] = event.seconds + EVERY
             self._say(f"run {event.number}: {describe(event)}")
 
     def _say(self, text: str) -> None:

@@ -70,11 +70,10 @@ def run(
         typer.Option(metavar="X", help="The largest ratio of the spreads, either way; 2 by default."),
     ] = None,
     sweep_from: Annotated[
-        Path | None,
+        tuple[Path, str] | None,
         typer.Option(
-            metavar="DIR",
-            help="Run nothing: take results from DIR; in place of a command give their pattern, such as "
-            "'seed_{seed}/results.json'.",
+            metavar="DIR PATTERN",
+            help="Run nothing: take the results in DIR that fit the pattern, such as 'seed_{seed}/results.json'.",
         ),
     ] = None,
     executor: Annotated[
@@ -171,6 +170,8 @@ def run(
         request = pipeline.request_to_resume(resume)
     else:
         taken, found = _seeds_elsewhere(command or [], reference, sweep_from)
+        if sweep_from is not None:
+            command = [sweep_from[1]]
         request = make_request(
             command or [],
             str(Path.cwd()),
@@ -201,13 +202,13 @@ def run(
             ),
             image=image,
             network=network,
-            sweep_from=None if sweep_from is None else str(sweep_from.absolute()),
+            sweep_from=None if sweep_from is None else str(sweep_from[0].absolute()),
         )
     return _audit(request, files, quiet)
 
 
 def _seeds_elsewhere(
-    command: list[str], reference: list[str], sweep_from: Path | None
+    command: list[str], reference: list[str], sweep_from: tuple[Path, str] | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The seeds of the reference, and those that there are results of; nothing is looked up where neither is named."""
     from auditor import pipeline
@@ -215,13 +216,13 @@ def _seeds_elsewhere(
     taken = pipeline.seeds_of_reference(reference) if reference else ()
     if sweep_from is None:
         return taken, ()
-    if len(command) != 1:
+    if command:
         raise UsageError(
             "bad-sweep",
-            "--sweep-from takes one pattern in place of a command",
-            "write it in quotes: auditor run --sweep-from DIR 'seed_{seed}/results.json'",
+            f"--sweep-from runs nothing, and a command is given: {command[0]!r}",
+            "write the pattern in quotes: auditor run --sweep-from DIR 'seed_{seed}/results.json'",
         )
-    return taken, pipeline.seeds_found(str(sweep_from), command[0])
+    return taken, pipeline.seeds_found(str(sweep_from[0]), sweep_from[1])
 
 
 def _absolute(reference: str) -> str:

@@ -81,6 +81,7 @@ def execute(
             timeout=request.timeout,
             keep=request.keep,
             place=task.place,
+            replicate=task.replicate,
         )
         on_event(RunStarted(number, task.of, task.seed, executor.isolation))
         follower = Follower(paths.trace, reference, steps_agree)

@@ -8,12 +8,13 @@ _FIRST_HASH_SEED = 1000
 
 
 def vary(
-    number: int, environment: Mapping[str, str], keep: tuple[str, ...], temporary: str
+    number: int, environment: Mapping[str, str], keep: tuple[str, ...], temporary: str, replicate: int | None = None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The variables to set in run ``number``, and the record of what varies.
 
-    ``environment`` is what the run would otherwise see, ``temporary`` a fresh directory of its own. A hash seed that
-    the user set is left alone; one that is to be kept is the same in every run, since unset it would be random.
+    ``environment`` is what the run would otherwise see, ``temporary`` a fresh directory of its own; ``replicate``
+    counts the runs of its seed from 1 (None: ``number`` does). A hash seed that the user set is left alone; one that is
+    to be kept is the same in every run, since unset it would be random.
     """
     variables: dict[str, str] = {}
     varied: dict[str, str] = {}
@@ -30,7 +31,7 @@ def vary(
     else:
         variables["TMPDIR"] = temporary
         varied["TMPDIR"] = temporary
-    if varies_order(number, keep):
+    if varies_order(number if replicate is None else replicate, keep):
         varied["directory-order"] = "varied by the probe"
     else:
         kept_order = " (kept)" if "directory-order" in keep else ""

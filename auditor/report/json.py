@@ -9,5 +9,6 @@ from auditor.records.audit import Audit
 
 def render(audit: Audit) -> str:
     """The audit as indented JSON, ending with a line break; valid by ``schema/audit-1.json``."""
-    encoded = msgspec.json.encode(audit, order="deterministic")
+    # Seeds are numbers, which JSON has no keys of.
+    encoded = msgspec.json.encode(msgspec.to_builtins(audit, str_keys=True, order="deterministic"))
     return msgspec.json.format(encoded, indent=2).decode("utf-8") + "\n"

@@ -22,7 +22,8 @@ class Launch(msgspec.Struct, frozen=True):
     ``probe`` is what the probe is told apart from paths; ``plan`` is the text of the plan file, or None in run one.
     ``timeout`` is in seconds. ``keep`` names the perturbations that are not varied. ``place`` is the same for all
     runs of one seed, and for no others that may go at the same time; it is empty where one run follows the other.
-    ``imposed`` are the variables that give the run its share of the machine; threads that the user has set stay.
+    ``replicate`` counts those of one seed, where ``number`` does not. ``imposed`` are the variables that give the run
+    its share of the machine; threads that the user has set stay.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Launch(msgspec.Struct, frozen=True):
     timeout: float | None
     keep: tuple[str, ...]
     place: str = ""
+    replicate: int | None = None
     imposed: dict[str, str] = {}
 
 

@@ -90,7 +90,7 @@ class DockerExecutor:
             self._tell_probe(launch)
         share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
-            launch.number, {**self._environment, **launch.variables}, launch.keep, inside_temporary
+            launch.number, {**self._environment, **launch.variables}, launch.keep, inside_temporary, launch.replicate
         )
         search = [f"{INSIDE}/probe", *filter(None, [self._environment.get("PYTHONPATH")])]
         environment = {

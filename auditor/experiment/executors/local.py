@@ -186,7 +186,7 @@ class LocalExecutor:
             view = self._prepare(launch)
         share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
-            launch.number, {**self._environment, **launch.variables}, launch.keep, str(view.temporary)
+            launch.number, {**self._environment, **launch.variables}, launch.keep, str(view.temporary), launch.replicate
         )
         environment = {**self._environment, **share, **launch.variables, **variables}
         if view.before is not None:
