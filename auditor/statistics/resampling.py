@@ -53,8 +53,8 @@ def permuted_mean_p(new: Array, reference: Array, among: Arrangements) -> Array:
     """Return the two-sided p values of a difference of means, by Welch's statistic over ``among`` (shape: batch).
 
     ``new`` has the shape (batch…, n) and ``reference`` (batch…, m). Where samples are exchangeable the p value is exact
-    whatever their distribution; being studentised, the test also holds asymptotically for unequal spreads (Janssen
-    1997). With a single value on a side the pooled variance takes the place of its own.
+    whatever their distribution; being studentised, the test also holds asymptotically for unequal spreads (Chung
+    and Romano 2013). With a single value on a side the pooled variance takes the place of its own.
     """
     return _p(np.concatenate([new, reference], axis=-1), among, _squared_t)
 
