@@ -23,8 +23,14 @@ _GIB = 1 << 30
 _ENDING = 20.0  # seconds that a run which is to be stopped has to end and clean up
 
 
-def check() -> Any:
-    """The module ``ray``; raises UsageError ``extra-not-installed``."""
+def check(alone: bool) -> Any:
+    """The module ``ray``, for this machine ``alone`` or a cluster; raises UsageError ``extra-not-installed``.
+
+    What is started for one audit listens to no other machine. Ray reads whether it may when it is imported.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if alone:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
     except ImportError as error:
@@ -43,8 +49,8 @@ class RayExecutor:
 
     def __init__(self, request: Request, store: Store, environment: Mapping[str, str], runs: int) -> None:
         """Start Ray here, or find the cluster. Raises UsageError, AuditorError ``ray-not-reached``."""
-        self._ray = check()
-        self._environment = dict(environment)
+        self._environment = dict(environment)  # before Ray sets variables of its own
+        self._ray = check(request.resources.ray_address is None)
         self._evidence = str(store.path)
         end_stale(store)
         asked = request.resources
@@ -73,12 +79,11 @@ class RayExecutor:
         # Ray replaces the handler by which a request to end unwinds.
         main = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGTERM)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # What it says of itself is no report of an audit.
         quiet = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}
         if address is None:
             cores = read_machine(environment).cores
-            here = {"address": "local", "num_cpus": cores, "_node_ip_address": "127.0.0.1"}
+            here = {"address": "local", "num_cpus": cores}
         else:
             here = {"address": address}
             del quiet["include_dashboard"]
