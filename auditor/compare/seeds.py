@@ -203,9 +203,12 @@ def read(run: RunEvidence, settings: Settings) -> Reported:
 
 
 def without_seed(path: str, seed: int) -> str:
-    """The path with the seed in it replaced by ``{seed}``: where it is called so, else wherever the number stands."""
-    named = re.sub(rf"(?i)(?<=seed)([-_=. ]?)0*{seed}(?!\d)", r"\1{seed}", path)
-    return named if named != path else re.sub(rf"(?<![\d.])0*{seed}(?!\d)", "{seed}", path)
+    """The path with the seed in it replaced by ``{seed}``, and dates by ``*``.
+
+    The seed is replaced where it is called so, else wherever its number stands outside of a date.
+    """
+    named = names.dated(re.sub(rf"(?i)(?<=seed)([-_=. ]?)0*{seed}(?!\d)", r"\1{seed}", path))
+    return named if "{seed}" in named else re.sub(rf"(?<![\d.])0*{seed}(?!\d)", "{seed}", named)
 
 
 def gather(runs: Sequence[Reported], settings: Settings, wanted: Sequence[str] = ()) -> Gathered:

@@ -60,10 +60,11 @@ def perform(
     positions = [at for at in range(len(request.settings.seeds)) if not work.is_settled(at)]
     if not positions:
         return work.in_order()
-    for number in store.incomplete():
-        remove_tree(store.paths(number).root)
     executor = executor_of(request, store, len(positions))
     try:
+        # Only now does nothing of an auditor that was killed write there any more.
+        for number in store.incomplete():
+            remove_tree(store.paths(number).root)
         with ThreadPoolExecutor(min(executor.capacity, len(positions)), thread_name_prefix="seed") as pool:
             futures = [pool.submit(work.perform, position, executor) for position in positions]
             try:
