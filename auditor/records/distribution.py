@@ -163,6 +163,7 @@ class MetricSeeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CurvePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two learning curves at one point: their means, and the p value adjusted for looking at every point.
 
+    ``p_equivalent`` is that of the difference being within the margin at this point; None where it cannot be computed.
     ``low`` and ``high`` bound the difference (new − reference) simultaneously over all points; None where nothing
     bounds it.
     """
@@ -171,6 +172,7 @@ class CurvePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new_mean: float
     reference_mean: float
     p_adjusted: float
+    p_equivalent: float | None
     low: float | None
     high: float | None
 
@@ -179,9 +181,9 @@ class Curves(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whole learning curves of new seeds held against those of a reference.
 
     ``p_different`` is the p value of the largest difference (Welch's t) over all points, ``first_different`` the first
-    point at which the curves are shown to differ at ``error_rate``. They are ``reached`` where the simultaneous band of
-    the difference lies within ±``margin`` (in the metric's unit) at every point. ``unusable`` names the seeds whose
-    curve is not finite throughout.
+    point at which the curves are shown to differ at ``error_rate``. They are ``reached`` where the difference is shown
+    to be within ±``margin`` (in the metric's unit) at every single point. ``unusable`` names the seeds whose curve is
+    not finite throughout.
     """
 
     verdict: Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from auditor.statistics.summaries import Array, Sample
+from auditor.statistics.summaries import KURTOSIS, Array, Sample
 
 
 def welch(new: Sample, reference: Sample) -> tuple[Array, Array, Array]:
@@ -72,7 +72,7 @@ def equivalence_error(new: Sample, reference: Sample, sign: float, in_std: float
     It is the larger of Welch's and the pooled one. A margin in standard deviations is itself an estimate, which moves
     with the reference's mean where the distribution is skewed: its part is the mean square of the influence function of
     the margin and of its product with the mean's, from the residuals of the reference or of both samples, whichever is
-    larger; from those of the new sample (and not less than for normal values) where the reference's are not known.
+    larger; from those of the new sample (and not less than with ``KURTOSIS``) where the reference's are not known.
     """
     error: Array = np.maximum(welch(new, reference)[1], pooled_error(new, reference)[0])
     if in_std is None:
@@ -85,10 +85,10 @@ def equivalence_error(new: Sample, reference: Sample, sign: float, in_std: float
 def margin_weight(new: Sample, reference: Sample, sign: float, in_std: float) -> Array:
     """Return what the margin's own error adds to the variance of the reference's mean, in units of that variance."""
     if new.values is None:
-        return np.full(np.shape(new.mean), in_std**2 / 2)
+        return np.full(np.shape(new.mean), in_std**2 * (KURTOSIS - 1) / 4)
     own = _influence(new, sign, in_std)
     if reference.values is None:
-        return np.maximum(own / (new.n - 1), in_std**2 / 2)
+        return np.maximum(own / (new.n - 1), in_std**2 * (KURTOSIS - 1) / 4)
     other = _influence(reference, sign, in_std)
     return np.maximum(other / (reference.n - 1), (own + other) / (new.n + reference.n - 2))
 

@@ -12,7 +12,7 @@ from scipy import special
 from auditor.records.distribution import Calibrated, Margins, MetricSeeds, Part, Reference, Shown
 from auditor.statistics import equivalence, planning, resampling, rule, spread
 from auditor.statistics.resampling import Arrangements
-from auditor.statistics.summaries import Array, Sample, published, sample, scale, summarise
+from auditor.statistics.summaries import KURTOSIS, Array, Sample, published, sample, scale, summarise
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _spread_part(
     method = (
         f"two one-sided Brown-Forsythe tests of a ratio; difference: {_permutation(among)} of the ratio of std"
         if among is not None
-        else f"two one-sided tests of log std, kurtosis of at least {spread.KURTOSIS:g} assumed; difference: the same"
+        else f"two one-sided tests of log std, kurtosis of at least {KURTOSIS:g} assumed; difference: the same"
     )
     estimate = float(spread.ratio(new, reference)) if new.n > 1 and reference.n > 1 else math.nan
     return Part(

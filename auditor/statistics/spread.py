@@ -8,11 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-from auditor.statistics.summaries import Array, Sample
+from auditor.statistics.summaries import KURTOSIS, Array, Sample
 
-# The kurtosis that is assumed at least where the reference's values are not known. An exponential distribution has 9;
-# docs/statistics.md says what error rates follow from less.
-KURTOSIS = 12.0
 _NORMAL = math.pi / 2 - 1  # variance over squared mean of a normal value's absolute deviation
 
 
