@@ -68,6 +68,8 @@ def apply(new: Summary, reference: Reference) -> PublishedRule:
         ]
         reason = f"{said[0][:1].upper()}{said[0][1:]}, and {said[1]}."
         verdict = "reached" if mean_passes and std_passes else "not-reached"
+        if chance[2] is not None:
+            reason += f" With so many seeds it passes {100 * chance[2]:.0f} % of true reproductions."
         if new.nonfinite:
             verdict = "inconclusive"
             reason += f" But {new.nonfinite} of {new.n + new.nonfinite} seeds gave no finite value."
