@@ -434,4 +434,5 @@ def _shown(value: float) -> float | str:
 
 
 def _same_for_all(one: Values) -> bool:
-    return not one.problem and len(set(one.values.values())) == 1 and all(map(math.isfinite, one.values.values()))
+    values = set(one.values.values())
+    return not one.problem and len(one.values) > 1 and len(values) == 1 and all(map(math.isfinite, values))
