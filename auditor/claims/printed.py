@@ -25,7 +25,7 @@ def fit(printed: Decimal, value: float) -> Fit:
     slack = abs(Decimal(value)) * Decimal("1e-12") + unit * Decimal("1e-9")
     if off <= unit / 2 + slack:
         return "fits"
-    return "misrounded" if off < unit + slack else "differs"
+    return "misrounded" if off < unit - slack else "differs"
 
 
 def rounded(printed: Decimal, value: float) -> str:

@@ -193,7 +193,10 @@ def _number(value: Any, path: str) -> tuple[float | None, str]:
                 return None, f"{path} is too large for a number"
             if math.isnan(number):
                 return None, f"{path} is NaN"
-            return (None, f"{path} is infinite") if math.isinf(number) else (number, "")
+            if math.isinf(number):
+                return None, f"{path} is infinite"
+            # Squares of more than that are beyond a double.
+            return (None, f"{path} = {number:g} is too large to compute with") if abs(number) > 1e150 else (number, "")
         case None:
             return None, f"{path} is null"
         case list():

@@ -167,7 +167,10 @@ def _std(claim: ValueClaim, figures: _Figures) -> _Failure | str:
     given = f"the std {claim.std} is printed and the files give {printed.shown(ours)} (ddof={ddof})"
     if claim.std != 0 and printed.fit(claim.std, other) == "fits":
         why = "the divisor is n, not n − 1" if other_ddof == 0 else "the divisor is n − 1, not n"
-        return _Failure("not-supported", f"{given}: {claim.std} is the std with ddof={other_ddof} ({why})")
+        # With five seeds the two are the same number: 2/√5 = √(4/5).
+        also = printed.what_else(claim.std, [("2·SEM", 2 * figures.sem)])
+        both = f", or {also}" if also else ""
+        return _Failure("not-supported", f"{given}: {claim.std} is the std with ddof={other_ddof} ({why}){both}")
     named = printed.what_else(
         claim.std,
         [

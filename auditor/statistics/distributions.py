@@ -73,9 +73,12 @@ def noncentral_chi2_sf(x: float, df: int, noncentrality: float) -> float:
 def noncentral_t_sf(t: float, df: float, noncentrality: float) -> float:
     """The chance that noncentral t exceeds ``t`` > 0: Φ(noncentrality − t·s), integrated over s = chi / √df."""
     # Over u = log s the integrand is smooth and dies away on both sides, where the trapezoidal rule is all but exact.
-    step = min(0.05, 0.25 / math.sqrt(2 * df), 0.25 / max(t, 1.0))
+    # Beyond t·s = noncentrality + 9 nothing is left of Φ.
     low = -40 / df - 12 / math.sqrt(2 * df)
-    high = math.log1p(14 / math.sqrt(2 * df))
+    high = min(math.log1p(14 / math.sqrt(2 * df)), math.log((abs(noncentrality) + 9) / t))
+    step = min(0.05, 0.25 / math.sqrt(2 * df), 0.25 / max(t * math.exp(high), 1.0))
+    if high <= low:
+        return 0.0
     constant = math.log(2) + df / 2 * math.log(df / 2) - math.lgamma(df / 2)
     total = 0.0
     for place in range(math.ceil((high - low) / step) + 1):

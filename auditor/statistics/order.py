@@ -45,8 +45,7 @@ def seeds_of(values: Sequence[float]) -> Seeds:
 def welch(first: Seeds, second: Seeds, alpha: float = 0.05) -> Difference:
     """Welch's t test of two summaries of at least two values each (Welch, Biometrika 34, 1947)."""
     difference = first.mean - second.mean
-    parts = [one.std**2 / one.n for one in (first, second)]
-    error = math.sqrt(sum(parts))
+    error = _standard_error(first, second)
     if error == 0:
         return Difference(difference, 0.0, math.inf, 0.0 if difference else 1.0, difference, difference)
     df = _degrees(first, second)
@@ -76,7 +75,7 @@ def power(difference: float, first: Seeds, second: Seeds, alpha: float = 0.05) -
 
     By the noncentral t distribution, with Welch's degrees of freedom taken as known.
     """
-    error = math.sqrt(first.std**2 / first.n + second.std**2 / second.n)
+    error = _standard_error(first, second)
     if error == 0:
         return 1.0 if difference else 0.0
     df = _degrees(first, second)
@@ -97,7 +96,7 @@ def seeds_needed(
 
 def smallest_detectable(first: Seeds, second: Seeds, alpha: float = 0.05, wanted: float = 0.8) -> float:
     """The difference that this many seeds find with probability ``wanted``, if the standard deviations are these."""
-    error = math.sqrt(first.std**2 / first.n + second.std**2 / second.n)
+    error = _standard_error(first, second)
     if error == 0:
         return 0.0
     low, high = 0.0, error
@@ -125,11 +124,15 @@ def permutation_p(first: Sequence[float], second: Sequence[float], most: int = 2
     return sum(counts) / len(counts)
 
 
+def _standard_error(first: Seeds, second: Seeds) -> float:
+    return math.hypot(first.std / math.sqrt(first.n), second.std / math.sqrt(second.n))
+
+
 def _degrees(first: Seeds, second: Seeds) -> float:
-    """Welch and Satterthwaite's degrees of freedom; both sides together must vary."""
-    parts = [one.std**2 / one.n for one in (first, second)]
-    # Scaled by their sum: squares of tiny variances would vanish.
-    shares = [part / sum(parts) for part in parts]
+    """Welch and Satterthwaite's degrees of freedom; one side at least must vary."""
+    whole = _standard_error(first, second)
+    # Shares of the whole, not squares of what may be tiny: those would vanish.
+    shares = [(one.std / math.sqrt(one.n) / whole) ** 2 for one in (first, second)]
     return 1 / sum(share**2 / (one.n - 1) for share, one in zip(shares, (first, second), strict=True))
 
 
