@@ -47,7 +47,10 @@ def verify(
         bool, typer.Option("--strict", help="What the lock does not have, and what is not pinned, count as drift.")
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal (the default), json or markdown.", show_default=False)
+        str,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="terminal (the default), json or markdown.", show_default=False
+        ),
     ] = "terminal",
     file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to the screen.")
