@@ -55,7 +55,7 @@ def examine(ledger: Ledger, results: Results, with_power: bool = False, seed: in
         found = rankings.ranking(blocks, alpha)
         if found is not None and found not in found_rankings:
             found_rankings.append(found)
-    notes = [*results.notes, *_mixed_divisors(ledger.claim, judged)]
+    notes = [*results.empty, *results.notes, *_mixed_divisors(ledger.claim, judged)]
     if any("method" not in one.labels for one in results.observations):
         notes.append(_NO_METHOD)
     return ClaimsReport(
@@ -81,6 +81,10 @@ def _judge(claim: Claim, ledger: Ledger, results: Results) -> Judged:
         case _:
             blocks, absent = _blocks(claim.of, ledger, results)
             outcome = rankings.judge(claim, blocks, absent, alpha)
+    if results.empty and outcome.status == "supported" and not isinstance(claim.of.get("dataset"), str):
+        # What the lost source held might have been a block more, or a group more.
+        reason = "; ".join([*results.empty, outcome.reason])
+        outcome = Outcome("cannot-be-checked", reason, outcome.measured)
     return Judged(
         kind=claim.__struct_config__.tag if isinstance(claim.__struct_config__.tag, str) else "",
         status=outcome.status,
@@ -137,7 +141,7 @@ def _selected(of: Of, results: Results) -> Iterable[Observation]:
 def _absent(of: Of, results: Results) -> str:
     """Why there is no result that a claim is of: the first of its labels that leaves none, with what there is."""
     if not results.observations:
-        why = "; ".join(results.notes) or "the ledger names no results"
+        why = "; ".join([*results.empty, *results.notes]) or "the ledger names no results"
         return f"files are missing: {why}"
     left: list[Observation] = list(results.observations)
     for name in sorted(of, key=lambda name: (name != "metric", name)):
@@ -148,7 +152,7 @@ def _absent(of: Of, results: Results) -> str:
             said = ", ".join(str(one) for one in wanted) if isinstance(wanted, tuple) else str(wanted)
             near = get_close_matches(said, known, n=1)
             more = f"; did you mean {near[0]}?" if near else f" (there are: {', '.join(known[:8])})" if known else ""
-            return f"files are missing: there is no result of {name} {said}{more}"
+            return "; ".join([f"files are missing: there is no result of {name} {said}{more}", *results.empty[:3]])
         left = fitting
     return "files are missing"
 
@@ -242,7 +246,9 @@ def _power(ledger: Ledger, results: Results, seed: int) -> Power:
         if isinstance(claim, OrderClaim):
             pairs = _pairs(claim, ledger, results)
             found_orders += power.order_power(sentence(claim), pairs, _alpha(claim, ledger))
-    return Power(tuple(studies), tuple(found_orders), tuple(dict.fromkeys(notes)))
+    most = max((len(one.values) for one in gather(results.observations, ledger)), default=0)
+    rule = power.rule_curve(most, seed) if most > 1 else None
+    return Power(tuple(studies), tuple(found_orders), rule, tuple(dict.fromkeys(notes)))
 
 
 def sentence(claim: Claim) -> str:

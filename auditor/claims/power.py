@@ -8,7 +8,7 @@ from typing import Literal
 
 from auditor.claims.rankings import Blocks
 from auditor.claims.runs import Runs, group_name, summary
-from auditor.records.claims import OrderPower, PowerPoint, PowerStudy
+from auditor.records.claims import OrderPower, PowerPoint, PowerStudy, RuleCurve
 from auditor.statistics import distributions, order, ranks
 
 SIMULATIONS = 4_000
@@ -160,3 +160,35 @@ def order_power(
         title = f"{sentence} ({name})" if len(groups) > 1 else sentence
         found.append(OrderPower(title, difference, power, needed))
     return tuple(found)
+
+
+def rule_curve(seeds: int, seed: int, simulations: int = SIMULATIONS) -> RuleCurve:
+    """The operating characteristic of the published rule for reproductions with ``seeds`` ≥ 2 seeds on both sides."""
+    import numpy as np
+
+    from auditor.statistics import rule
+
+    counts = tuple(sorted({*range(3, 11), 12, 15, 20, 25, 30, 40, 50, max(seeds, 3)}))
+    chances = [rule.chances(count, count) for count in counts]
+    shifts = tuple(round(0.1 * step, 1) for step in range(31))
+    generator = np.random.Generator(np.random.PCG64([seed, seeds, 2]))
+    drawn = generator.standard_normal((2, simulations, seeds))
+    reference, new = drawn
+    std, new_std = reference.std(axis=1, ddof=1), new.std(axis=1, ddof=1)
+    spread_passes = np.abs(new_std - std) <= 0.2 * std
+    # The same draws at every shift: the curve falls as smoothly as the truth does.
+    off = new.mean(axis=1) - reference.mean(axis=1)
+    bound = 2 * std / math.sqrt(seeds)
+    passes = tuple(float(np.mean((np.abs(off + shift) <= bound) & spread_passes)) for shift in shifts)
+    return RuleCurve(
+        seeds=counts,
+        true_mean=tuple(one[0] for one in chances),
+        true_std=tuple(one[1] for one in chances),
+        true_both=tuple(one[2] for one in chances),
+        measured_seeds=seeds,
+        shifts=shifts,
+        passes=passes,
+        simulations=simulations,
+        generator="numpy.random.PCG64: [seed, measured seeds, 2]",
+        seed=seed,
+    )

@@ -25,9 +25,10 @@ class Unreadable(Exception):
 
 
 class Results(NamedTuple):
-    """What all sources hold, in their order, and what is wrong with the sources themselves."""
+    """What all sources hold, in their order; ``empty`` are sources without a result, ``notes`` what else is wrong."""
 
     observations: tuple[Observation, ...]
+    empty: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -41,23 +42,25 @@ def collect(ledger: Ledger, base: Path) -> Results:
     # Of a table's columns those are labels that claims speak of; the others may be anything.
     known = {"method", "dataset", "seed", *(label for claim in ledger.claim for label in claim.of)} - {"metric"}
     observations: list[Observation] = []
+    empty: list[str] = []
     notes: list[str] = []
     for number, source in enumerate(ledger.results, 1):
-        name = source.files or source.table or ""
-        if source.table is not None:
-            rows = _of_table(source, base, wanted, known, f"[[results]] number {number}")
-        else:
-            pattern = patterns.parse_pattern(name)
-            found, problems = patterns.find_files(base, pattern)
-            notes += problems
-            if not found:
-                notes.append(f"no file matches {name}")
-            rows = (one for file in found for one in _of_file(source, base, file))
         before = len(observations)
-        observations += rows
-        if len(observations) == before and source.table is not None:
-            notes.append(f"{name} has no rows")
-    return Results(tuple(observations), tuple(dict.fromkeys(notes)))
+        if source.table is not None:
+            try:
+                observations += _of_table(source, base, wanted, known, f"[[results]] number {number}")
+            except Unreadable as error:
+                empty.append(f"{source.table} cannot be read: {error}")
+            else:
+                if len(observations) == before:
+                    empty.append(f"{source.table} has no result")
+        else:
+            found, problems = patterns.find_files(base, patterns.parse_pattern(source.files or ""))
+            notes += problems
+            observations += (one for file in found for one in _of_file(source, base, file))
+            if not found:
+                empty.append(f"no file matches {source.files}")
+    return Results(tuple(observations), tuple(empty), tuple(dict.fromkeys(notes)))
 
 
 # files
@@ -227,13 +230,7 @@ def _of_table(source: Source, base: Path, wanted: Iterable[str], known: set[str]
     path = base / name
     if path.exists() and not path.resolve().is_relative_to(base.resolve()):
         raise bad(f"{where}: {name} is a link out of the ledger's directory")
-    try:
-        rows = _read_table(path, name)
-    except Unreadable as error:
-        metrics = source.metrics or {metric: metric for metric in wanted}
-        for metric in metrics:
-            yield Observation(dict(source.set), None, metric, None, name, f"it cannot be read: {error}")
-        return
+    rows = _read_table(path, name)
     columns = set(rows[0]) if rows else set()
     metrics = source.metrics or {metric: metric for metric in wanted if metric in columns}
     for label, column in source.columns.items():

@@ -244,11 +244,35 @@ class PowerStudy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str
 
 
+class RuleCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often the published rule (mean within ±2·SEM, std within ±20 %) passes, where seeds are normal.
+
+    ``true_*`` are the chances that a true reproduction passes (its mean, its std, both), for as many seeds on both
+    sides as ``seeds`` says. ``passes`` are those of ``simulations`` simulated studies with ``measured_seeds`` on both sides
+    whose mean is off by ``shifts`` standard deviations, drawn by ``generator`` with ``seed``.
+    """
+
+    seeds: tuple[int, ...]
+    true_mean: tuple[float, ...]
+    true_std: tuple[float, ...]
+    true_both: tuple[float, ...]
+    measured_seeds: int
+    shifts: tuple[float, ...]
+    passes: tuple[float, ...]
+    simulations: int
+    generator: str
+    seed: int
+
+
 class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many seeds the claims of a ledger need: tests of many methods, orders of two, and what could not be told."""
+    """How many seeds the claims of a ledger need: tests of many methods, orders of two, and what could not be told.
+
+    ``rule`` is the operating characteristic of the published rule for reproductions with as many seeds as these.
+    """
 
     studies: tuple[PowerStudy, ...]
     orders: tuple[OrderPower, ...]
+    rule: RuleCurve | None
     notes: tuple[str, ...]
 
 

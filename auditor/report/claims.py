@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from auditor.records.claims import Cell, ClaimsReport, PowerPoint, Status
+from auditor.records.claims import Cell, ClaimsReport, PowerPoint, RuleCurve, Status
 from auditor.report.wording import counted, plain
 
 STATUSES: dict[Status, str] = {
@@ -99,3 +99,19 @@ def remarks(report: ClaimsReport) -> list[str]:
         where = plain(f"{cell.method} on {group_name(cell)}" if group_name(cell) else cell.method)
         said += [f"{where}, {cell.metric}: {plain(one)}" for one in (*cell.gaps, *cell.notes)]
     return list(dict.fromkeys(said))
+
+
+def rule_sentence(curve: RuleCurve) -> str:
+    """What the published rule does to true reproductions with this many seeds, and to ones that are off by one std."""
+    place = curve.seeds.index(curve.measured_seeds) if curve.measured_seeds in curve.seeds else None
+    true = (
+        f"passes a true reproduction {curve.true_both[place]:.0%} of the time "
+        f"(its mean {curve.true_mean[place]:.0%}, its std {curve.true_std[place]:.0%})"
+        if place is not None
+        else f"passes a true reproduction {curve.passes[0]:.0%} of the time"
+    )
+    off = curve.passes[curve.shifts.index(1.0)]
+    return (
+        f"The published rule (mean within ±2·SEM, std within ±20 %) with {curve.measured_seeds} seeds on both sides "
+        f"{true}, and one whose mean is off by a standard deviation {off:.0%} of the time."
+    )

@@ -73,4 +73,6 @@ def _power(power: Power) -> list[str]:
         for one in power.orders:
             few = " | ".join(f"{one.power[count]:.0%}" for count in ("3", "5", "10"))
             lines.append(f"| {escaped(plain(one.claim))} | {few} | {one.needed if one.needed else 'over 10,000'} |")
+    if power.rule is not None:
+        lines += ["", "### How often the published rule passes", "", claims.rule_sentence(power.rule)]
     return lines + [f"\nNo power curve: {escaped(plain(note))}" for note in power.notes]

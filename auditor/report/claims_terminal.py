@@ -123,6 +123,10 @@ def _power(power: Power) -> Iterable[RenderableType]:
             few = ", ".join(f"{count} seeds {one.power[count]:.0%}" for count in ("3", "5", "10"))
             needed = f"{one.needed} for 80 %" if one.needed is not None else "more than 10,000 for 80 %"
             yield item(Text(f"{plain(one.claim)}: {few}; {needed}"))
+    if power.rule is not None:
+        yield Text()
+        yield Text("How often the published rule passes", style="bold")
+        yield indented(Text(claims.rule_sentence(power.rule)))
     for note in power.notes:
         yield item(Text(f"no power curve: {plain(note)}", style="yellow"))
 

@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerStudy, Ranking
+from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerStudy, Ranking, RuleCurve
 from auditor.report import claims
 from auditor.report.wording import plain
 
@@ -66,6 +66,8 @@ def render(report: ClaimsReport) -> dict[str, bytes]:
                 drawn[_numbered(f"power-{_file(study.metric)}", number, len(report.power.studies))] = power(study)
             if report.power.orders:
                 drawn["power-orders"] = power_of_orders(report.power.orders)
+            if report.power.rule is not None:
+                drawn["published-rule"] = published_rule(report.power.rule)
         return {name: data for stem, figure in drawn.items() for name, data in _saved(stem, figure).items()}
 
 
@@ -309,4 +311,39 @@ def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
     axes.set_ylim(0, 1.04)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
     axes.legend(frameon=False, fontsize=8.5, loc="best")
+    return figure
+
+
+def published_rule(curve: RuleCurve) -> Figure:
+    """The operating characteristic of the published rule: true reproductions by seeds, and others by how far off."""
+    figure = Figure(figsize=(9.4, 3.9), layout="constrained")
+    axes: Any = figure.subplots(1, 2, sharey=True)
+    by_seeds, by_shift = axes
+    for values, colour, name in (
+        (curve.true_mean, SKY, "mean within ±2·SEM"),
+        (curve.true_std, ORANGE, "std within ±20 %"),
+        (curve.true_both, BLUE, "both"),
+    ):
+        by_seeds.plot(curve.seeds, values, color=colour, linewidth=2.0, label=name)
+    place = curve.seeds.index(max(curve.measured_seeds, 3))
+    by_seeds.scatter([curve.seeds[place]], [curve.true_both[place]], s=46, color=BLUE, edgecolors="white", zorder=4)
+    by_seeds.annotate(
+        f"{curve.seeds[place]} seeds: {curve.true_both[place]:.0%}",
+        (curve.seeds[place], curve.true_both[place]),
+        xytext=(8, -12),
+        textcoords="offset points",
+        fontsize=8.5,
+    )
+    by_seeds.legend(frameon=False, fontsize=8.5, loc="lower right")
+    by_seeds.set_title("A true reproduction")
+    by_seeds.set_xlabel("seeds on both sides")
+    by_seeds.set_ylabel("chance to pass the published rule")
+    by_shift.plot(curve.shifts, curve.passes, color=BLUE, linewidth=2.0)
+    by_shift.set_title(f"One that is off ({curve.measured_seeds} seeds, {curve.simulations:,} simulated)")
+    by_shift.set_xlabel("difference of the means, in standard deviations")
+    by_seeds.set_ylim(0, 1.04)
+    by_seeds.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    for one in axes:
+        one.grid(axis="y", color=FAINT, linewidth=0.7)
+        one.set_axisbelow(True)
     return figure
