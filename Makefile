@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
   "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null && { echo "$$p"; break; }; done)
 VENV ?= .venv
 INTEGRATIONS_VENV ?= .venv-integrations
+CLUSTERS_VENV ?= .venv-clusters
 LOCK_VENV ?= .venv-lock
 # Which build of torch is audited: cpu, cuda, or auto (cpu where the index has it for this Python, else cuda).
 LOCK ?= auto
@@ -20,7 +21,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help audit test lint test-docker test-integrations test-interpreters test-slow bench calibrate lock image clean
+.PHONY: help audit test lint test-docker test-integrations test-clusters test-interpreters test-slow bench calibrate lock image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +35,7 @@ audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about tw
 	exit $$code
 
 test: lint ## Set up what is needed, check style, types and layers, and run the tests.
-	$(PYTEST) --numprocesses $(JOBS) -m "not docker and not integrations and not interpreters and not slow"
+	$(PYTEST) --numprocesses $(JOBS) -m "not docker and not integrations and not clusters and not interpreters and not slow"
 
 lint: $(VENV)/.dev ## Check style, types and layers.
 	$(VENV)/bin/ruff check .
@@ -47,6 +48,9 @@ test-docker: $(VENV)/.dev ## Build and run the image, and audit in containers; n
 
 test-integrations: $(INTEGRATIONS_VENV)/.integrations ## Audit programs of other projects, in an environment of their own.
 	$(INTEGRATIONS_VENV)/bin/python -m pytest $(ARGS) -m "integrations and not slow" tests/integrations
+
+test-clusters: $(CLUSTERS_VENV)/.clusters ## Run seeds on a Ray and a Slurm that are started for it, in an environment of their own.
+	$(CLUSTERS_VENV)/bin/python -m pytest $(ARGS) -m "clusters and not slow" tests/clusters
 
 test-interpreters: $(VENV)/.dev ## Audit with the other Python interpreters on this machine.
 	$(PYTEST) -m "interpreters and not slow"
@@ -70,7 +74,7 @@ lock: $(LOCK_VENV)/.lock ## Write the locks from pyproject.toml; UPGRADE=1 takes
 	$(LOCK_VENV)/bin/python lockfiles/make_locks.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what the targets above have set up.
-	rm -rf $(VENV) $(INTEGRATIONS_VENV) $(LOCK_VENV) .venv-interpreters
+	rm -rf $(VENV) $(INTEGRATIONS_VENV) $(CLUSTERS_VENV) $(LOCK_VENV) .venv-interpreters
 
 # A stamp in each environment is as old as the locks it was made from: a changed lock makes it anew.
 
@@ -109,6 +113,13 @@ $(INTEGRATIONS_VENV)/.integrations: lockfiles/auditor.txt lockfiles/cpu.txt lock
 	$(call make-venv,$(INTEGRATIONS_VENV))
 	$(call install-runtime,$(INTEGRATIONS_VENV))
 	$(INTEGRATIONS_VENV)/bin/python $(PIP) install --require-hashes -r lockfiles/dev.txt -r lockfiles/integrations.txt
+	@touch $@
+
+# No torch: what is run there is not trained.
+$(CLUSTERS_VENV)/.clusters: lockfiles/auditor.txt lockfiles/dev.txt lockfiles/clusters.txt pyproject.toml
+	$(call make-venv,$(CLUSTERS_VENV))
+	$(CLUSTERS_VENV)/bin/python $(PIP) install --require-hashes -r lockfiles/auditor.txt -r lockfiles/dev.txt -r lockfiles/clusters.txt
+	$(CLUSTERS_VENV)/bin/python $(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(LOCK_VENV)/.lock: lockfiles/lock.txt

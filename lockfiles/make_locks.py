@@ -104,6 +104,7 @@ def main() -> int:
     wanted = [line for line in (HERE / "integrations.in").read_text().splitlines() if not line.startswith("#")]
     resolve(wanted, integrations, (auditor, cuda, HERE / "dev.txt"), upgrade)
     integrations.write_text(without_torch(integrations.read_text()))
+    resolve(extras["ray"] + extras["slurm"], HERE / "clusters.txt", (auditor, HERE / "dev.txt"), upgrade)
     resolve(groups["lock"], HERE / "lock.txt", (), upgrade)
     for line in (HERE / "interpreters.in").read_text().splitlines():
         python, *packages = line.split()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -52,9 +54,16 @@ class RayExecutor:
         self._environment = dict(environment)  # before Ray sets variables of its own
         self._ray = check(request.resources.ray_address is None)
         self._evidence = str(store.path)
+        # What Ray prints of its workers is no part of a report.
+        self._aside = contextlib.redirect_stdout(sys.stderr)
+        self._aside.__enter__()
         end_stale(store)
         asked = request.resources
-        self._connect(asked.ray_address, environment)
+        try:
+            self._connect(asked.ray_address, environment)
+        except BaseException:
+            self.close()
+            raise
         there = self._ray.cluster_resources()
         self._cpus, gpus = asked.cpus or 1, asked.gpus or 0
         limits = [runs, asked.jobs or int(there.get("CPU", 1)) // self._cpus]
@@ -132,6 +141,7 @@ class RayExecutor:
     def close(self) -> None:
         """Leave the cluster; end Ray where it was started here."""
         self._ray.shutdown()
+        self._aside.__exit__(None, None, None)
 
 
 def _stopped() -> Outcome:

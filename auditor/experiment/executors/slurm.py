@@ -32,6 +32,8 @@ _ASK = 2.0  # seconds between two questions to the controller
 _LATE = 15.0  # seconds that a result may come after its job has left the queue, over a network file system
 _ENDING = 60.0
 _FOLDER = "slurm"
+# Reasons for which a job waits for ever. Source: squeue(1), JOB REASON CODES.
+_HOPELESS = frozenset({"BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"})
 
 
 class SlurmExecutor:
@@ -149,13 +151,22 @@ class _Queue:
             raise _not_reached("there is no command sbatch here")
         self._lock = threading.Lock()
         self._asked = -math.inf
-        self._jobs: frozenset[str] = frozenset()
+        self._jobs: dict[str, str] = {}
 
     def holds(self, job: str) -> bool:
-        """Whether a job waits or runs, as far as was heard within the last seconds."""
+        """Whether a job waits or runs, as far as was heard within the last seconds.
+
+        Raises UsageError ``too-few-resources`` where it waits for what no machine has.
+        """
         with self._lock:
             if time.monotonic() - self._asked >= _ASK:
                 self._jobs, self._asked = self._read(), time.monotonic()
+            if (reason := self._jobs.get(job, "")) in _HOPELESS:
+                raise UsageError(
+                    "too-few-resources",
+                    f"Slurm has no machine for a run (job {job} waits for ever: {reason})",
+                    "ask for less with --cpus, --gpus and --memory, or name another --slurm partition=NAME",
+                )
             return job in self._jobs
 
     def end(self, job: str) -> None:
@@ -169,9 +180,9 @@ class _Queue:
             _call("scancel", "--user", getpass.getuser(), "--name", self.name)
             poll_until(lambda: not self._read(), _ENDING)
 
-    def _read(self) -> frozenset[str]:
-        said = _call("squeue", "--noheader", "--user", getpass.getuser(), "--name", self.name, "--format", "%i")
-        return frozenset(said.split())
+    def _read(self) -> dict[str, str]:
+        said = _call("squeue", "--noheader", "--user", getpass.getuser(), "--name", self.name, "--format", "%i %r")
+        return {job: reason for job, _, reason in (line.strip().partition(" ") for line in said.splitlines()) if job}
 
 
 def _call(*command: str) -> str:
