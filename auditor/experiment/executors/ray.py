@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from auditor.records.run import ImageFacts, Isolation
 from auditor.store import Store
 
 _GIB = 1 << 30
+_ANSWER = 10.0  # seconds that a cluster's head has to take a connection
 _ENDING = 20.0  # seconds that a run which is to be stopped has to end and clean up
 
 
@@ -97,8 +99,10 @@ class RayExecutor:
             here = {"address": address}
             del quiet["include_dashboard"]
         try:
+            if address is not None:
+                _knock(address)
             self._ray.init(**here, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AuditorError(
                 "ray-not-reached",
@@ -142,6 +146,13 @@ class RayExecutor:
         """Leave the cluster; end Ray where it was started here."""
         self._ray.shutdown()
         self._aside.__exit__(None, None, None)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at ``host:port``: Ray would go on trying for minutes."""
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), _ANSWER).close()
 
 
 def _stopped() -> Outcome:
