@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from statsmodels.stats import weightstats
 
 from auditor.statistics import equivalence, rule, spread
 from auditor.statistics.curves import max_t
@@ -13,6 +12,7 @@ from auditor.statistics.resampling import arrangements, permuted_mean_p, permute
 from auditor.statistics.summaries import published, sample, summarise
 
 pytestmark = pytest.mark.integrations
+weightstats = pytest.importorskip("statsmodels.stats.weightstats")
 
 NEAR = {"rel": 1e-9, "abs": 1e-12}
 # Shapes of values, and their sizes on both sides; each with a generator of its own.
