@@ -248,8 +248,8 @@ class RuleCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often the published rule (mean within ±2·SEM, std within ±20 %) passes, where seeds are normal.
 
     ``true_*`` are the chances that a true reproduction passes (its mean, its std, both), for as many seeds on both
-    sides as ``seeds`` says. ``passes`` are those of ``simulations`` simulated studies with ``measured_seeds`` on both sides
-    whose mean is off by ``shifts`` standard deviations, drawn by ``generator`` with ``seed``.
+    sides as ``seeds`` says. ``passes`` are those of ``simulations`` simulated studies with ``measured_seeds`` on
+    both sides whose mean is off by ``shifts`` standard deviations, drawn by ``generator`` with ``seed``.
     """
 
     seeds: tuple[int, ...]
