@@ -57,6 +57,10 @@ def obstacles(first: Side, second: Side, tolerances: dict[str, float] | None) ->
     if first.request is None or second.request is None:
         verb = "is an audit.json" if len(alone) == 1 else "are each an audit.json"
         return (f"{' and '.join(alone)} {verb} by itself, without the evidence that could be compared",)
+    studies = [side.name for side in (first, second) if side.request is not None and side.request.is_study]
+    if studies:
+        verb = "is a study" if len(studies) == 1 else "are studies"
+        return (f"{' and '.join(studies)} {verb} of many seeds, held to another with auditor run --reference",)
     found = [_command(first.request, second.request, _same_data(first, second))]
     seeds = [sorted({run.run.seed for run in side.runs}, key=str) for side in (first, second)]
     if first.runs and second.runs and seeds[0] != seeds[1]:
