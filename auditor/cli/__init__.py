@@ -51,7 +51,7 @@ def _application() -> typer.Typer:
     # Everything after the first word that is no option of ours belongs to the audited command, untouched.
     application.command(
         name="run",
-        short_help="Run a training command twice and compare.",
+        short_help="Run a training command twice, or with many seeds.",
         context_settings={"allow_interspersed_args": False},
     )(run.run)
     application.command(name="report", short_help="Recompute a verdict; make any report again.")(report.report)

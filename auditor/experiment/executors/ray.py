@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ class RayExecutor:
         self._ray = check(request.resources.ray_address is None)
         self._evidence = str(store.path)
         # What Ray prints of its workers is no part of a report.
-        self._aside = contextlib.redirect_stdout(sys.stderr)
+        self._aside = contextlib.redirect_stdout(io.StringIO())
         self._aside.__enter__()
         end_stale(store)
         asked = request.resources
