@@ -7,14 +7,8 @@ import pytest
 from auditor.claims import patterns
 from auditor.claims.ledger import parse_ledger
 from auditor.errors import UsageError
+from tests.claims.conftest import HEAD
 
-HEAD = """
-lower_is_better = ["rmse"]
-
-[[results]]
-files   = "phase1/{dataset}/{method}/seed_{seed}/results.json"
-metrics = { rmse = "test.rmse" }
-"""
 CLAIM = """
 [[claim]]
 kind = "value"

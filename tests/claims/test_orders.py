@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-HEAD = """
-lower_is_better = ["rmse"]
+from tests.claims.conftest import HEAD
 
-[[results]]
-files   = "phase1/{dataset}/{method}/seed_{seed}/results.json"
-metrics = { rmse = "test.rmse" }
-"""
 ORDER = """
 [[claim]]
 kind   = "order"

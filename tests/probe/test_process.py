@@ -463,6 +463,30 @@ train()
     assert seen.stdout == watch(source, probed=False).stdout
 
 
+def test_a_buffer_that_was_replaced_is_not_told_as_it_was(watch: Watch) -> None:
+    source = """
+import torch
+class Scaled(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+        self.register_buffer("mean", torch.zeros(3))
+    def forward(self, x): return self.layer(x - self.mean)
+def train():
+    torch.manual_seed(0)
+    model = Scaled()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model(torch.randn(4, 3)).sum().backward(); optimizer.step()
+    model.mean = torch.full((3,), %s)
+train()
+"""
+    one, two = (watch(source % mean, run=run) for run, mean in enumerate((1.0, 2.0), 1))
+    assert not one.of(Fault) and not one.of(Unseen)
+    assert one.of(Step)[-1].parameters == two.of(Step)[-1].parameters
+    assert len({one.of(Final)[0].digest, two.of(Final)[0].digest, one.of(Step)[-1].parameters}) == 3
+
+
 def test_steps_by_hand_that_make_new_tensors(watch: Watch) -> None:
     source = """
 import torch

@@ -36,8 +36,10 @@ class Moved:
         self.gradient_names = ()
         self.parameter_names = ()
         self.headers = {}
-        self.members = ()  # weak references to the tensors, for when the optimizer is gone, or there is none
-        self.buffers = ()  # the small ones among them that are no parameters
+        self.members = ()  # weak references to the parameters, for when the optimizer is gone, or there is none
+        # The dictionaries in which the modules keep their buffers: they outlive the modules, and hold a buffer that was
+        # replaced as well as one that was updated.
+        self.buffers = ()
         # Steps by hand: the leaves, held until the next backward, since a function that returns may drop them after its
         # last update; and their digests before it. Leaves that did not change were replaced, not updated.
         self.held = ()
@@ -53,16 +55,16 @@ class Moved:
             found = [p for group in optimizer.param_groups for p in group["params"]]
             self.parameters = len(found)
             return found + self._buffers()
-        found = [member() for member in self.members]
-        return [] if any(t is None for t in found) else found
+        found = [member() for member in self.members] + self._buffers()
+        return found if len(found) == self.count and all(t is not None for t in found) else []
 
     def _buffers(self):
-        found = {}
-        for reference in self.roots:
-            root = reference()
-            if root is not None:
-                found.update((id(buffer), buffer) for buffer in root.buffers())
-        return list(found.values())
+        roots = [reference() for reference in self.roots]
+        if all(root is not None for root in roots):
+            buffers = [buffer for root in roots for buffer in root.buffers()]
+        else:
+            buffers = [buffer for own in self.buffers for buffer in own.values() if buffer is not None]
+        return list({id(buffer): buffer for buffer in buffers}.values())
 
 
 def _nothing():
@@ -210,12 +212,14 @@ class Movements:
         first = moved.count < 0
         moved.count = len(tensors)
         moved.group, moved.width = shape_of_parts(len(tensors))
-        moved.members = [weakref.ref(t) for t in tensors]
+        moved.members = [weakref.ref(t) for t in (tensors if moved.kind == "by-hand" else tensors[: moved.parameters])]
         moved.gradient_names = [f"g:{i}" for i in range(len(tensors))]
         moved.parameter_names = [f"p:{i}" for i in range(len(tensors))]
         moved.bytes = _size(tensors)
-        buffers = tensors[moved.parameters :] if moved.kind != "by-hand" else ()
-        moved.buffers = buffers if _size(buffers) <= HOLD_BUFFERS else ()
+        moved.buffers = ()
+        if moved.kind != "by-hand" and _size(tensors[moved.parameters :]) <= HOLD_BUFFERS:
+            roots = [root for root in (reference() for reference in moved.roots) if root is not None]
+            moved.buffers = [module._buffers for root in roots for module in root.modules()]
         self._supersede(moved, tensors)
         names = self._names(moved)
         unnamed = "leaf" if moved.kind == "by-hand" else "parameter"
@@ -241,9 +245,8 @@ class Movements:
         for older in self._order:
             if older is moved or older.superseded or not older.members:
                 continue
-            members = [member() for member in older.members]
-            if all(t is not None and id(t) in addresses for t in members):
-                older.superseded = True
+            moving = older.tensors()
+            older.superseded = bool(moving) and all(id(t) in addresses for t in moving)
 
     # -- how it ends ------------------------------------------------------------------------------------------
 
