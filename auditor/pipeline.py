@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from auditor.lock import Written
     from auditor.records.claims import ClaimsReport
 
+State = Literal["complete", "failed", "interrupted"]
+
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
 _REFERENCES = 8  # audits that are tried as the one that the others are held against
@@ -435,8 +437,27 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
     records = tuple(one.run for one in evidence)
     comparison = compare.replicates(evidence, settings)
     judgement = verdict.judge(comparison, records, settings)
-    state, problem = _state(records, settings.replicates)
     environment = _fingerprint(store, evidence[0] if evidence else None, where)
+    audit = _audit(store, request, records, comparison, judgement, environment, _state(records, settings.replicates))
+    matched = _matched_nothing(comparison, settings) if audit.state == "complete" else ()
+    return msgspec.structs.replace(
+        audit,
+        findings=_gravest_first(findings(evidence, comparison) + fingerprint.findings(environment)),
+        notes=comparison.notes + matched,
+    )
+
+
+def _audit(
+    store: Store,
+    request: Request,
+    records: tuple[RunRecord, ...],
+    comparison: Comparison,
+    judgement: verdict.Judgement,
+    environment: Fingerprint,
+    ended: tuple[State, str],
+) -> Audit:
+    """What an audit of one seed and one of many have alike; without findings."""
+    state, problem = ended
     return Audit(
         schema=SCHEMA,
         id=store.id,
@@ -444,16 +465,16 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
         level=judgement.level,
         levels=judgement.levels,
         command=request.command,
-        settings=settings,
+        settings=request.settings,
         runs=records,
         metrics={metric.name: metric for metric in comparison.metrics},
         artefacts=comparison.artefacts,
         compared=comparison.compared,
         divergence=comparison.divergences[0] if comparison.divergences else None,
         causes=(),
-        findings=_gravest_first(findings(evidence, comparison) + fingerprint.findings(environment)),
+        findings=(),
         gaps=comparison.gaps,
-        notes=comparison.notes + (_matched_nothing(comparison, settings) if state == "complete" else ()),
+        notes=comparison.notes,
         detection=judgement.detection,
         fingerprint=environment,
         times=_times(records),
@@ -494,35 +515,19 @@ def _conclude_study(store: Store, request: Request, where: fingerprint.Where) ->
         missing=(*seeds.missing(lost, waiting, swept=request.sweep_from is not None), *missing, *lacking),
     )
     judgement = verdict.judge_study(study, replicated, settings)
-    state, problem = _state_of_study(study, swept=request.sweep_from is not None)
     environment = _fingerprint(store, first, where)
     together = seeds.together({seed: comparison for seed, (comparison, _) in replicated.items()})
-    return Audit(
-        schema=SCHEMA,
-        id=store.id,
-        state=state,
-        level=judgement.level,
-        levels=judgement.levels,
-        command=request.command,
-        settings=settings,
-        runs=records,
-        metrics={metric.name: metric for metric in together.metrics},
-        artefacts=together.artefacts,
-        compared=together.compared,
-        divergence=together.divergences[0] if together.divergences else None,
-        causes=(),
+    ended = _state_of_study(study, swept=request.sweep_from is not None)
+    return msgspec.structs.replace(
+        _audit(store, request, records, together, judgement, environment, ended),
         findings=_gravest_first(tuple(sorted(found, key=finding_order)) + fingerprint.findings(environment)),
         gaps=tuple(dict.fromkeys((*together.gaps, *study.missing))),
         notes=(*together.notes, *gathered.notes, *seeds.notes(records)),
-        detection=judgement.detection,
-        fingerprint=environment,
-        times=_times(records),
-        problem=problem,
         study=study,
     )
 
 
-def _state_of_study(study: Study, swept: bool) -> tuple[Literal["complete", "failed", "interrupted"], str]:
+def _state_of_study(study: Study, swept: bool) -> tuple[State, str]:
     if study.waiting and not swept:
         done = len(study.seeds) - len(study.waiting)
         return "interrupted", f"{done} of {len(study.seeds)} seeds are done"
@@ -624,7 +629,7 @@ def _gravest_first(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.severity)))
 
 
-def _state(records: Sequence[RunRecord], replicates: int) -> tuple[Literal["complete", "failed", "interrupted"], str]:
+def _state(records: Sequence[RunRecord], replicates: int) -> tuple[State, str]:
     for record in records:
         if record.ending.status in ("failed", "timeout"):
             return "failed", f"run {record.number} {ending(record)}"
