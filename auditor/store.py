@@ -480,6 +480,7 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         data=every(lines.Data),
         sources=every(lines.Sources),
         numerics=last(lines.Numerics),
+        draws=every(lines.Draw),
     )
 
 

@@ -377,10 +377,25 @@ class Numerics(Line, frozen=True, forbid_unknown_fields=True, tag="numerics"):
 
 
 class Perturbed(Line, frozen=True, forbid_unknown_fields=True, tag="perturbed"):
-    """A factor that the probe varied on purpose in this process (``factor``: directory-order)."""
+    """A factor that the probe varied or fixed on purpose in this process, told once it takes effect.
+
+    ``factor``: directory-order, or one of ``auditor.records.diagnosis.FACTORS``.
+    """
 
     factor: str
     how: str
+
+
+class Draw(Line, frozen=True, forbid_unknown_fields=True, tag="draw"):
+    """A line of user code that drew from a random stream, told once for each line and stream, where that was asked for.
+
+    ``seeded`` says whether the stream had been seeded by then. ``step`` is the number of steps that had been taken.
+    """
+
+    stream: str
+    place: Place
+    seeded: bool
+    step: int
 
 
 class Fault(Line, frozen=True, forbid_unknown_fields=True, tag="fault"):
@@ -431,6 +446,7 @@ TraceLine = (
     | Sources
     | Numerics
     | Perturbed
+    | Draw
     | Fault
     | End
 )
@@ -472,3 +488,4 @@ class ProcessTrace(msgspec.Struct, frozen=True):
     data: tuple[Data, ...] = ()
     sources: tuple[Sources, ...] = ()
     numerics: Numerics | None = None
+    draws: tuple[Draw, ...] = ()
