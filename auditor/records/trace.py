@@ -116,13 +116,18 @@ class Gpu(Line, frozen=True, forbid_unknown_fields=True, tag="gpu"):
 
 
 class Seed(Line, frozen=True, forbid_unknown_fields=True, tag="seed"):
-    """One seeding call: ``stream`` is python, numpy, torch or torch-cuda; ``value`` None means from entropy."""
+    """One seeding call: ``stream`` is python, numpy, torch or torch-cuda; ``value`` None means from entropy.
+
+    ``drawn``: whether the stream had been drawn from before it was seeded for the first time (None: a later seeding,
+    or not told).
+    """
 
     stream: str
     value: str | None
     place: Place | None
     caller: Place | None
     step: int
+    drawn: bool | None = None
 
 
 class Generator(Line, frozen=True, forbid_unknown_fields=True, tag="generator"):

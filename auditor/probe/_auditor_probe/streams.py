@@ -34,6 +34,7 @@ class Streams:
         self._generators = []
         self._cuda_drawn = False
         self._unseeded = 0
+        self._seeded = set()
         self._made = 0
         self.telling = True  # of seeding; not while torch seeds a DataLoader's worker, as it does each one
 
@@ -157,25 +158,41 @@ class Streams:
 
     # -- who seeded ------------------------------------------------------------------------------------------
 
-    def seeded(self, stream, value, frame):
-        """Records one seeding call and takes a new baseline."""
+    def seeded(self, stream, value, frame, drawn):
+        """Records one seeding call and takes a new baseline; ``drawn`` is what ``drawn_before`` said."""
         session = self._session
         if self.telling and self._records < MAXIMUM_RECORDS:
             self._records += 1
             place, caller = session.places.find(frame)
             session.send(
                 "seed",
-                {"stream": stream, "value": value, "place": place, "caller": caller, "step": session.step},
+                {
+                    "stream": stream,
+                    "value": value,
+                    "place": place,
+                    "caller": caller,
+                    "step": session.step,
+                    "drawn": drawn,
+                },
             )
         self.baseline(stream)
+
+    def drawn_before(self, stream):
+        """Whether a stream that is about to be seeded for the first time was drawn from by then; else None."""
+        if stream in self._seeded or stream not in self._baseline:
+            return None
+        self._seeded.add(stream)
+        return stream in self._always_drawn or self._one(stream) != self._baseline[stream]
 
     def watch_python(self):
         """Records calls of ``random.seed``."""
 
         def make(original):
             def seed(*args, **kwargs):
+                drawn = self._session.guard("random.seed", self.drawn_before, "python")
                 result = original(*args, **kwargs)
-                self._session.guard("random.seed", self.seeded, "python", _value(args, kwargs), sys._getframe(1))
+                value = _value(args, kwargs)
+                self._session.guard("random.seed", self.seeded, "python", value, sys._getframe(1), drawn)
                 return result
 
             return seed
@@ -188,8 +205,10 @@ class Streams:
 
         def make_seed(original):
             def seed(*args, **kwargs):
+                drawn = self._session.guard("numpy.random.seed", self.drawn_before, "numpy")
                 result = original(*args, **kwargs)
-                self._session.guard("numpy.random.seed", self.seeded, "numpy", _value(args, kwargs), sys._getframe(1))
+                value = _value(args, kwargs)
+                self._session.guard("numpy.random.seed", self.seeded, "numpy", value, sys._getframe(1), drawn)
                 return result
 
             return seed
@@ -276,9 +295,10 @@ class Streams:
             return
 
         def replacement(*args, **kwargs):
+            drawn = self._session.guard(name, self.drawn_before, stream)
             result = original(*args, **kwargs)
             value = _value(args, kwargs)  # None for torch.seed, which draws its own
-            self._session.guard(name, self.seeded, stream, value, sys._getframe(1))
+            self._session.guard(name, self.seeded, stream, value, sys._getframe(1), drawn)
             return result
 
         self._session.imitate(replacement, original)
