@@ -24,6 +24,9 @@ else:
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
 TWINS = ("planted", "clean")
+DIVERGING = ("not-reached", "as-printed")
+# One of each kind of evidence, none of which imports torch: what a diagnosis of them takes is its own time.
+QUICKLY_DIAGNOSED = frozenset({"numpy-only", "stdlib-only"})
 SEED = "7"
 # numpy.savez appends this ending to any other name; torch.save takes every name.
 WEIGHTS = "final.npz"
@@ -32,15 +35,50 @@ LIMIT = 300
 
 
 @dataclasses.dataclass(frozen=True)
+class Cause:
+    """A cause that a diagnosis is to find, and where: ``rule`` and the line that holds ``text`` in ``file``.
+
+    Several rules, files or texts are alternatives, where more than one would satisfy a practitioner. A text occurs in
+    one line of one of the files, so that no line number can go stale. ``proven``: an intervention can settle it.
+    """
+
+    rule: str | tuple[str, ...]
+    file: str | tuple[str, ...]
+    text: str | tuple[str, ...]
+    proven: bool = True
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return (self.rule,) if isinstance(self.rule, str) else self.rule
+
+    def lines(self, directory: Path) -> frozenset[tuple[str, int]]:
+        """The right lines, as file and number (from 1); a text that is not there just once is an error."""
+        files = (self.file,) if isinstance(self.file, str) else self.file
+        lines = [
+            ((name, number), line)
+            for name in files
+            for number, line in enumerate((directory / name).read_text().splitlines(), start=1)
+        ]
+        found = set()
+        for text in (self.text,) if isinstance(self.text, str) else self.text:
+            held = [place for place, line in lines if text in line]
+            assert len(held) == 1, f"{directory.name}: {text!r} is in {len(held)} lines of {', '.join(files)}"
+            found.update(held)
+        return frozenset(found)
+
+
+@dataclasses.dataclass(frozen=True)
 class Twin:
     """What is expected of one of the two programs; ``expect.toml`` writes ``-`` where a field has ``_``.
 
-    ``verdict`` is bit-exact's, or ``as-printed``: reached exactly where both runs printed the same. ``links``,
+    ``verdict`` is bit-exact's, or ``as-printed``: reached exactly where all runs printed the same. ``links``,
     ``steps`` and ``processes`` are alternatives, of which the divergence must have one (empty: it is not looked at);
     ``quantity`` and ``reason`` must occur in the divergence's quantity and the verdict's reason. ``difference`` is the
     largest absolute difference. ``bare`` says what two runs without the auditor do to the final weights: ``agree``,
     ``differ``, ``either``, or ``skip`` (they cannot be awaited). ``same_artefacts`` are files that a probed run must
     write byte for byte as a bare one does. ``save`` is how the command is asked for its final weights.
+
+    ``causes`` are what a diagnosis is to find, all of them; ``undiagnosed`` says why it can find none, where it cannot.
     """
 
     verdict: str
@@ -58,11 +96,13 @@ class Twin:
     bare: str = "agree"
     same_artefacts: tuple[str, ...] = ()
     save: tuple[str, ...] = ("--save", "{save}")
+    causes: tuple[Cause, ...] = ()
+    undiagnosed: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One twin of one cause: ``cause`` is the directory's name, ``other`` what is expected of the other twin."""
+    """One twin of one cause: ``cause`` is the directory below ``PROGRAMS``, ``other`` what the other twin should do."""
 
     cause: str
     twin: str
@@ -94,9 +134,19 @@ def _replace(word: str, places: dict[str, str]) -> str:
     return word
 
 
+def _fields(table: dict[str, object]) -> dict[str, object]:
+    return {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+
+
 def _twin(table: dict[str, object], bare: str) -> Twin:
-    fields = {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return Twin(**({"bare": bare} | fields))  # type: ignore[arg-type]  # a wrong key or kind fails the collection
+    tables = table.pop("causes", [])
+    tables = [table.pop("cause")] if "cause" in table else tables
+    causes = tuple(Cause(**_fields(one)) for one in tables)  # type: ignore[attr-defined]
+    # A wrong key or kind fails the collection.
+    twin = Twin(**({"bare": bare, "causes": causes} | _fields(table)))  # type: ignore[arg-type]
+    assert not (causes and twin.undiagnosed)
+    assert (twin.verdict in DIVERGING) == bool(causes or twin.undiagnosed), f"no cause, or no divergence: {table}"
+    return twin
 
 
 def load(directory: Path) -> tuple[Case, Case]:
@@ -107,13 +157,13 @@ def load(directory: Path) -> tuple[Case, Case]:
     needs, slow = tuple(table.pop("needs")), bool(table.pop("slow", False))
     assert table.pop("cause")
     assert not table, f"unknown keys in {directory.name}/expect.toml: {sorted(table)}"
-    return (
-        Case(directory.name, "planted", needs, slow, planted, clean),
-        Case(directory.name, "clean", needs, slow, clean, planted),
-    )
+    name = directory.relative_to(PROGRAMS).as_posix()
+    for cause in planted.causes:
+        cause.lines(directory)
+    return Case(name, "planted", needs, slow, planted, clean), Case(name, "clean", needs, slow, clean, planted)
 
 
-CASES = tuple(case for directory in sorted(PROGRAMS.iterdir()) if directory.is_dir() for case in load(directory))
+CASES = tuple(case for path in sorted(PROGRAMS.rglob("expect.toml")) for case in load(path.parent))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -127,6 +177,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             # What shows the same mechanism once more is left to the slower group.
             marks = {True: [pytest.mark.slow], False: []}
             metafunc.parametrize(name, [pytest.param(case, id=case.id, marks=marks[case.slow]) for case in chosen])
+    diagnosed = tuple(case for case in CASES if case.expected.verdict in DIVERGING)
+    if "diagnosed_case" in metafunc.fixturenames:
+        marks = {True: [], False: [pytest.mark.slow]}
+        metafunc.parametrize(
+            "diagnosed_case", [pytest.param(c, id=c.id, marks=marks[c.cause in QUICKLY_DIAGNOSED]) for c in diagnosed]
+        )
 
 
 def environment() -> dict[str, str]:
@@ -295,12 +351,18 @@ def _bits() -> Callable[[Path], dict[str, str]]:
     return bits
 
 
+def _is_there(need: str) -> bool:
+    """Whether a module, or a command (``command:g++``), is there."""
+    kind, _, name = need.rpartition(":")
+    return shutil.which(name) is not None if kind == "command" else importlib.util.find_spec(name) is not None
+
+
 @pytest.fixture(autouse=True)
 def _installed(request: pytest.FixtureRequest) -> None:
     """Skip where what the program imports is not there."""
-    for name in ("case", "planted_case", "clean_case"):
+    for name in ("case", "planted_case", "clean_case", "diagnosed_case"):
         if name in request.fixturenames:
             needs = request.getfixturevalue(name).needs
-            missing = [package for package in needs if importlib.util.find_spec(package) is None]
+            missing = [one for one in needs if not _is_there(one)]
             if missing:
                 pytest.skip(f"the program needs {', '.join(missing)}")

@@ -30,8 +30,8 @@ def _check(case: Case, audited: Audited) -> None:
     divergence = audit["divergence"]
     verdict, code = expected.verdict, expected.exit
     if verdict == "as-printed":
-        outputs = [(audited.evidence / "runs" / str(n) / "stdout").read_bytes() for n in (1, 2)]
-        verdict, code = ("reached", 0) if outputs[0] == outputs[1] else ("not-reached", 1)
+        outputs = {path.read_bytes() for path in audited.evidence.glob("runs/*/stdout")}
+        verdict, code = ("reached", 0) if len(outputs) == 1 else ("not-reached", 1)
 
     assert level["verdict"] == verdict, level["reason"] + told
     assert audited.code == code, told
@@ -101,14 +101,16 @@ def test_bare_runs_are_as_said(
 
 
 def test_twins_differ_in_little_else_than_the_cause() -> None:
-    causes = [path.parent for path in PROGRAMS.glob("*/expect.toml")]
+    causes = [path.parent for path in PROGRAMS.rglob("expect.toml")]
     assert causes
     for cause in causes:
-        if '"-I"' in (cause / "expect.toml").read_text():
+        expected = (cause / "expect.toml").read_text()
+        if '"-I"' in expected:
             continue  # the cause is in the command
+        together = max(1, expected.count("[[planted.causes]]"))
         changed = []
         for planted in cause.glob("planted.*"):
             clean = planted.with_name("clean" + planted.suffix)
             lines = difflib.ndiff(planted.read_text().splitlines(), clean.read_text().splitlines())
             changed += [line for line in lines if line.startswith(("+ ", "- "))]
-        assert 0 < len(changed) <= _MOST_CHANGED_LINES, (cause.name, changed)
+        assert 0 < len(changed) <= together * _MOST_CHANGED_LINES, (cause.name, changed)
