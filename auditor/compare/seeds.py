@@ -18,7 +18,7 @@ from auditor.compare.tensors import Unreadable
 from auditor.compare.traces import fold
 from auditor.records.comparison import ArtefactDifference, Compared, Comparison, Metric
 from auditor.records.config import MetricRule, Settings
-from auditor.records.distribution import Margins, Reference
+from auditor.records.distribution import Curves, Margins, Reference
 from auditor.records.evidence import RunEvidence
 from auditor.records.run import RunRecord
 from auditor.records.study import Lost, References, SeedMetric
@@ -27,6 +27,8 @@ DRAWS = 20_250_101
 """The seed of every random arrangement, so that a verdict can be computed again."""
 MOST_FOUND = 40
 """How many numbers that nobody declared are judged; among more, something differs by chance, or is no result."""
+MOST_POINTS = 200
+"""At how many points, evenly spread, a longer series is compared."""
 
 THREADS = "OMP_NUM_THREADS"
 _LISTED = 5
@@ -47,7 +49,8 @@ class Reported(msgspec.Struct, frozen=True):
 class Values(msgspec.Struct, frozen=True):
     """One metric: its ``values`` by seed (of a series the last one), and its name's last part, the ``leaf``.
 
-    ``problem`` says what is missing: a value for every seed is what decides.
+    ``curves`` are the whole series, none where every seed has one value. ``problem`` says what is missing: a value for
+    every seed is what decides.
     """
 
     name: str
@@ -55,8 +58,13 @@ class Values(msgspec.Struct, frozen=True):
     leaf: str
     declared: bool
     values: dict[int, float]
-    length: int = 1
+    curves: dict[int, tuple[float, ...]] = {}
     problem: str = ""
+
+    @property
+    def length(self) -> int:
+        """The largest number of values that a seed has."""
+        return max(map(len, self.curves.values()), default=min(1, len(self.values)))
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -262,11 +270,12 @@ def hold(
     chosen = _references(gathered, references)
     for one in gathered.metrics:
         problem = f"{one.name}: {one.problem}" if one.problem else ""
-        reference, result = chosen.get(one.name, ""), None
+        reference, result, curve = chosen.get(one.name, ""), None, None
         if references is not None and not reference:
             problem = problem or f"{one.name}: the reference has no such metric"
         elif references is not None and not problem:
             result = held_to(one.name, one.values, references.metrics[reference], margins, DRAWS)
+            curve = _curve(one, references.curves.get(reference, ()), margins)
         if problem:
             missing.append(problem)
         held[one.name] = SeedMetric(
@@ -278,6 +287,7 @@ def hold(
             length=one.length,
             reference=reference,
             held=result,
+            curve=curve,
             problem=one.problem,
         )
     if references is not None:
@@ -289,6 +299,39 @@ def hold(
                 hint = f"; near it: {', '.join(near)}" if near else ""
                 missing.append(f"the reference's {name}: the runs report no such metric{hint}")
     return held, tuple(missing)
+
+
+def _curve(one: Values, theirs: Sequence[Sequence[float]], margins: Margins) -> Curves | None:
+    """A whole series held to the reference's; None where either side has none."""
+    if not one.curves or not theirs:
+        return None
+    from auditor.statistics.curves import hold_curves
+
+    lengths = sorted(map(len, (*one.curves.values(), *theirs)))
+    if lengths[0] != lengths[-1]:
+        reason = (
+            "Curves are compared point by point, and these have from "
+            f"{lengths[0]:,} to {lengths[-1]:,} values (0: not finite throughout)."
+        )
+        return Curves("inconclusive", reason, None, None, 0.0, (), margins.error_rate, 0, False)
+    count = min(lengths[0], MOST_POINTS)
+    places = [place * (lengths[0] - 1) // (count - 1) for place in range(count)]
+    return hold_curves(
+        {seed: [curve[place] for place in places] for seed, curve in one.curves.items()},
+        [[curve[place] for place in places] for curve in theirs],
+        [place + 1 for place in places],
+        margins,
+        DRAWS,
+    )
+
+
+def curves_of(gathered: Gathered) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """The series of a study as a reference, by metric; one that is not finite throughout as an empty one."""
+    return {
+        one.name: tuple(curve if all(map(math.isfinite, curve)) else () for curve in one.curves.values())
+        for one in (*gathered.metrics, *gathered.constant)
+        if one.curves
+    }
 
 
 def references_of(gathered: Gathered) -> tuple[dict[str, Reference], tuple[str, ...]]:
@@ -419,7 +462,10 @@ def _values(
         said = ", ".join(map(str, lacking[:_LISTED])) + (" …" if len(lacking) > _LISTED else "")
         problem = f"no value for seed {said}"
     values = {seed: _float(one[-1]) for seed, one in series.items() if one}
-    return Values(name, source, leaf, declared, values, max((len(one) for one in series.values()), default=0), problem)
+    curves = {}
+    if any(len(one) > 1 for one in series.values()):
+        curves = {seed: tuple(map(_float, one)) for seed, one in series.items() if one}
+    return Values(name, source, leaf, declared, values, curves, problem)
 
 
 def _float(value: Number) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from auditor.records.distribution import MetricSeeds, Reference, Summary
+from auditor.records.distribution import Curves, MetricSeeds, Reference, Summary
 
 
 class References(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``reference.json``: what new seeds are held to, by metric.
 
     ``source`` says where it is from; ``audit`` is the id of the study that it was taken from and ``seeds`` are that
-    study's, both empty where figures were given instead. ``missing`` says what the study itself lacks.
+    study's, both empty where figures were given instead. ``missing`` says what the study itself lacks. ``curves`` are
+    the whole series of metrics that are one, a curve per seed; an empty one where it is not finite throughout.
     """
 
     source: str
@@ -19,6 +20,7 @@ class References(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: str = ""
     seeds: tuple[int, ...] = ()
     missing: tuple[str, ...] = ()
+    curves: dict[str, tuple[tuple[float, ...], ...]] = {}
 
 
 class SeedMetric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +28,8 @@ class SeedMetric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``summary`` is of the finite ones. Of a series it is the last value, and ``length`` the largest number of values.
     ``reference`` names the metric of the reference that it is held to, and ``held`` is what came of it, None where
-    there is none. ``problem`` says what is missing, or is empty.
+    there is none; ``curve`` is what came of the whole series, which decides no level. ``problem`` says what is
+    missing, or is empty.
     """
 
     name: str
@@ -37,6 +40,7 @@ class SeedMetric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: int = 1
     reference: str = ""
     held: MetricSeeds | None = None
+    curve: Curves | None = None
     problem: str = ""
 
 

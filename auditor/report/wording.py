@@ -169,6 +169,8 @@ def seed_lines(study: Study) -> tuple[str, ...]:
             if len(study.metrics) > 1:  # of a single one the level's own reason says it
                 lines.append(f"{name}, calibrated: {plain(metric.held.calibrated.reason)}")
             lines.append(f"{name}, published rule: {plain(metric.held.published.reason)}")
+            if (curve := metric.curve) is not None:
+                lines.append(f"{name}, whole curve ({VERDICTS[curve.verdict]}, decides nothing): {plain(curve.reason)}")
     return tuple(lines)
 
 

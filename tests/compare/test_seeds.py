@@ -8,7 +8,7 @@ import pytest
 
 from auditor.compare import seeds
 from auditor.compare.results import Results
-from auditor.compare.seeds import Reported, gather, hold, references_of, without_seed
+from auditor.compare.seeds import MOST_POINTS, Reported, curves_of, gather, hold, references_of, without_seed
 from auditor.config import parse_metrics
 from auditor.records.config import Settings
 from auditor.records.distribution import Margins, Reference
@@ -195,6 +195,59 @@ def test_seeds_that_all_give_one_number_are_held_to_a_reference_that_varied():
 
 def test_nan_for_every_seed_is_no_constant():
     assert len(gather(study({1: math.nan, 2: math.nan}), Settings()).metrics) == 1
+
+
+def learning(seeds, points=6, late=0.0):
+    """Result files with a loss that falls, another curve for each seed, and with ``late`` higher in its middle."""
+    wave = {seed: [5 / (place + 1) + 0.1 * math.sin(7 * seed + place) for place in range(points)] for seed in seeds}
+    return [
+        reported(
+            seed,
+            {"r.csv": {"loss": [value + late * (1 < place < points - 1) for place, value in enumerate(curve)]}},
+        )
+        for seed, curve in wave.items()
+    ]
+
+
+def held_curve(new, old):
+    earlier = gather(old, Settings())
+    references = References("a study", references_of(earlier)[0], curves=curves_of(earlier))
+    held, missing = hold(gather(new, Settings()), references, Margins())
+    assert missing == ()
+    return held["r.csv:loss"]
+
+
+def test_a_series_is_held_to_the_reference_as_a_whole_and_by_its_last_value():
+    metric = held_curve(learning(range(11, 18), late=2.0), learning(range(1, 8)))
+    assert metric.held.calibrated.verdict != "not-reached"  # they end alike
+    assert metric.curve.verdict == "not-reached"
+    assert metric.curve.first_different == 3.0  # values are counted from one
+    assert [point.at for point in metric.curve.points] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert held_curve(learning(range(11, 18)), learning(range(1, 8))).curve.verdict != "not-reached"
+
+
+def test_single_numbers_and_figures_are_no_curves():
+    assert curves_of(gather(study({1: 7.0, 2: 8.0}), Settings())) == {}
+    new = gather(learning((1, 2, 3)), Settings())
+    held, _ = hold(new, References("figures", {"loss": Reference(1.0, 0.1, 5)}), Margins())
+    assert held["r.csv:loss"].held is not None and held["r.csv:loss"].curve is None
+
+
+def test_curves_of_other_lengths_or_with_nan_are_inconclusive():
+    longer = held_curve(learning((4, 5, 6), points=7), learning((1, 2, 3)))
+    assert longer.curve.verdict == "inconclusive" and "from 6 to 7 values" in longer.curve.reason
+    broken = learning((1, 2, 3))
+    broken[0].files["r.csv"].numbers["loss"][1] = math.nan
+    with_nan = held_curve(learning((4, 5, 6)), broken)
+    assert with_nan.curve.verdict == "inconclusive" and "from 0 to 6 values" in with_nan.curve.reason
+    named = held_curve(broken, learning((4, 5, 6)))
+    assert named.curve.verdict == "inconclusive" and named.curve.unusable == (1,)
+
+
+def test_a_long_series_is_compared_at_points_that_are_spread_over_it():
+    points = held_curve(learning((4, 5, 6), points=1000), learning((1, 2, 3), points=1000)).curve.points
+    assert len(points) == MOST_POINTS
+    assert (points[0].at, points[-1].at) == (1.0, 1000.0)
 
 
 def test_which_runs_stand_for_a_seed():

@@ -162,6 +162,25 @@ def test_fresh_seeds_are_held_to_an_earlier_study_and_the_verdict_is_recomputed(
     assert again.study == audit.study
 
 
+def test_a_whole_curve_is_held_to_that_of_an_earlier_study_and_decides_nothing(lab):
+    curve = "print(*(f'loss {5 / epoch + value / 10 + LATE * (epoch == 2):.6f}' for epoch in (1, 2, 3)), sep='\\n')"
+    metrics = {"metrics": ["loss=/loss ([0-9.]+)/"]}
+    lab.program(curve.replace("LATE", "0"))
+    lab.study("6", "first", **metrics)
+    lab.program(curve.replace("LATE", "9"))
+    audit = lab.study("11-16", "second", reference=[str(lab.evidence("first"))], **metrics)
+    loss = audit.study.metrics["loss"]
+    assert loss.curve is not None
+    assert (loss.curve.verdict, loss.curve.first_different, len(loss.curve.points)) == ("not-reached", 2.0, 3)
+    assert audit.levels["distribution-stable"].verdict != "not-reached"
+    again = pipeline.recompute(lab.evidence("second"))
+    assert pipeline.differences(lab.evidence("second"), again) == () and again.study == audit.study
+    for report in (" ".join(terminal.render(audit).split()), markdown.render(audit)):
+        assert "whole curve (not reached, decides nothing): The curves are shown to differ, first at 2" in report
+    written = json.loads(as_json.render(audit))["study"]["metrics"]["loss"]["curve"]
+    assert [point["at"] for point in written["points"]] == [1, 2, 3]
+
+
 def test_a_difference_is_shown_and_equivalence_too(lab):
     # The seed's noise is small beside what is asked.
     lab.program("value = 10 + random.gauss(0, 0.01)")
