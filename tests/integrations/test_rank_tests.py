@@ -23,7 +23,8 @@ def tables(count: int) -> list[np.ndarray]:
 
 
 def test_nemenyi_is_that_of_scikit_posthocs() -> None:
-    posthocs = pytest.importorskip("scikit_posthocs")
+    import scikit_posthocs as posthocs
+
     for table in tables(20):
         expected = posthocs.posthoc_nemenyi_friedman(table).to_numpy()
         for first, second in ((0, 1), (0, table.shape[1] - 1), (2, 1)):
@@ -31,7 +32,8 @@ def test_nemenyi_is_that_of_scikit_posthocs() -> None:
 
 
 def test_wilcoxon_with_holm_is_that_of_scikit_posthocs() -> None:
-    posthocs = pytest.importorskip("scikit_posthocs")
+    import scikit_posthocs as posthocs
+
     compared = 0
     for table in tables(60)[::2]:
         blocks = len(table)
@@ -47,8 +49,9 @@ def test_wilcoxon_with_holm_is_that_of_scikit_posthocs() -> None:
 
 
 def test_the_critical_difference_is_that_of_autorank() -> None:
-    autorank = pytest.importorskip("autorank")
-    pandas = pytest.importorskip("pandas")
+    import autorank
+    import pandas
+
     rng = np.random.default_rng(3)
     table = rng.exponential(size=(12, 5)) + np.arange(5)
     result = autorank.autorank(pandas.DataFrame(table), alpha=0.05, verbose=False, approach="frequentist",
@@ -60,7 +63,8 @@ def test_the_critical_difference_is_that_of_autorank() -> None:
 
 
 def test_power_and_seeds_are_those_of_statsmodels() -> None:
-    power = pytest.importorskip("statsmodels.stats.power")
+    from statsmodels.stats import power
+
     solver = power.TTestIndPower()
     for effect in (0.3, 0.8, 1.5, 3.0):
         for n in (3, 5, 20):
