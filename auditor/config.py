@@ -61,7 +61,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``command`` may hold ``{seed}``; ``seed`` is the seed of every replicate, or None where the command takes none (it
     has one where ``{seed}`` occurs or ``seed_env`` names a variable). ``project`` is the absolute path of the project's
     root, ``out`` the evidence directory to make (None: ``<project>/.auditor/<audit-id>``), ``resume`` the one to go on
-    with. ``timeout`` is in seconds per run. ``keep`` names the perturbations not to vary (see ``FACTORS``).
+    with. ``timeout`` is in seconds per run. ``diagnose`` asks why, where runs differ that were to be bit-exact;
+    ``diagnose_budget`` is in seconds of runs (None: as long as the audit's own runs took, at least a minute). ``keep``
+    names the perturbations not to vary (see ``FACTORS``).
     A study (``settings.seeds``) may have a ``reference``, as given: a directory, or figures per metric; with
     ``sweep_from``, a directory, nothing is run, and ``command`` is the pattern of the results taken from there.
     """
@@ -82,6 +84,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resources: Resources = Resources()
     reference: tuple[str, ...] = ()
     sweep_from: str | None = None
+    diagnose: bool = True
+    diagnose_budget: float | None = None
 
     @property
     def is_study(self) -> bool:
@@ -304,6 +308,8 @@ def make_request(
     image: str | None = None,
     network: bool = False,
     sweep_from: str | None = None,
+    diagnose: bool | None = None,
+    diagnose_budget: float | None = None,
 ) -> Request:
     """A checked request from what the command line gave; raises UsageError with a slug for what cannot be used.
 
@@ -346,6 +352,14 @@ def make_request(
         raise _bad_number("--seeds", len(chosen_seeds), f"fewer: all runs and retries may be {MOST_RUNS:,} together")
     if steps is not None and steps < 1:
         raise _bad_number("--steps", steps, "1 or more")
+    if diagnose_budget is not None and not (math.isfinite(diagnose_budget) and diagnose_budget >= 0):
+        raise _bad_number("--diagnose-budget", diagnose_budget, "0 seconds or more")
+    if diagnose and chosen_seeds:
+        raise UsageError(
+            "bad-usage",
+            "--diagnose is for runs of one seed, and several seeds are asked for",
+            "audit one of them: give --seed N instead of --seeds",
+        )
     if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
         raise _bad_number("--timeout", timeout, "more than 0 seconds")
     level = parse_level(require)
@@ -399,6 +413,8 @@ def make_request(
         resources=resources,
         reference=tuple(reference),
         sweep_from=sweep_from,
+        diagnose=diagnose if diagnose is not None else level in (None, "bit-exact") and not fail_fast,
+        diagnose_budget=diagnose_budget,
     )
 
 

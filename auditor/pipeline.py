@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
 
-from auditor import compare, experiment, fingerprint, verdict
+from auditor import compare, diagnose, experiment, fingerprint, verdict
 from auditor.compare import seeds
 from auditor.compare.names import path_matches
 from auditor.config import Request, parse_figures
@@ -34,6 +34,7 @@ from auditor.store import HOME, Store, open_regular
 if TYPE_CHECKING:
     from auditor.compare.inputs import Reader
     from auditor.compare.together import Side
+    from auditor.diagnose import Run
     from auditor.lock import Written
     from auditor.records.claims import ClaimsReport
 
@@ -41,6 +42,8 @@ State = Literal["complete", "failed", "interrupted"]
 
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
+_KEPT_SOURCES = 200
+_LEAST_BUDGET = 60.0  # seconds: whoever waited for two short runs can wait for a few more
 _REFERENCES = 8  # audits that are tried as the one that the others are held against
 
 
@@ -63,9 +66,10 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     except KeyboardInterrupt:
         # Nothing is lost: the runs that ended are kept, and the audit says how many are missing.
         pass
+    trials = experiment.trials(request, store, on_event, compare.steps_agree, _seconds(store))
     try:
         with store.lock():
-            concluded = _conclude(store, request, _where(request))
+            concluded = _conclude(store, request, _where(request), trials)
             store.write_fingerprint(concluded.fingerprint)
             store.write_audit(concluded)
     except KeyboardInterrupt:
@@ -74,7 +78,14 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
             "the audit was interrupted after its runs; they are kept",
             f"go on with it: auditor run --resume {store.path}",
         ) from None
+    finally:
+        trials.close()
     return concluded
+
+
+def _seconds(store: Store) -> float:
+    """How long the audit's longest run took."""
+    return max((store.record(number).seconds for number in store.runs()), default=0.0)
 
 
 def _where(request: Request) -> fingerprint.Where:
@@ -98,7 +109,7 @@ def seeds_found(directory: str, pattern: str) -> tuple[int, ...]:
 def recompute(directory: Path) -> Audit:
     """The audit as the evidence in ``directory`` has it; nothing of ``audit.json`` is used. Raises EvidenceError."""
     store = Store.open(directory)
-    return _conclude(store, store.read_request(Request), "elsewhere")
+    return _conclude(store, store.read_request(Request), "elsewhere", experiment.Recorded(store))
 
 
 def request_to_resume(directory: Path) -> Request:
@@ -429,7 +440,7 @@ def _together(
     )
 
 
-def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit:
+def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: Run) -> Audit:
     settings = request.settings
     if request.is_study:
         return _conclude_study(store, request, where)
@@ -440,11 +451,33 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where) -> Audit
     environment = _fingerprint(store, evidence[0] if evidence else None, where)
     audit = _audit(store, request, records, comparison, judgement, environment, _state(records, settings.replicates))
     matched = _matched_nothing(comparison, settings) if audit.state == "complete" else ()
+    if request.diagnose and audit.state == "complete" and comparison.divergences:
+        audit = _diagnosed(store, request, audit, evidence, comparison, trials)
     return msgspec.structs.replace(
         audit,
         findings=_gravest_first(findings(evidence, comparison) + fingerprint.findings(environment)),
         notes=comparison.notes + matched,
     )
+
+
+def _diagnosed(
+    store: Store, request: Request, audit: Audit, evidence: Sequence[RunEvidence], comparison: Comparison, trials: Run
+) -> Audit:
+    """The audit with why its runs differ. The project's own files that they imported are kept with it, once."""
+    for name in diagnose.own_sources(evidence[0])[:_KEPT_SOURCES]:
+        store.keep_source(name)
+    own = sum(one.run.seconds for one in evidence)
+    budget = max(own, _LEAST_BUDGET) if request.diagnose_budget is None else request.diagnose_budget
+    found = diagnose.diagnose(
+        evidence,
+        comparison,
+        trials,
+        lambda runs: compare.replicates(runs, request.settings),
+        diagnose.differences,
+        store.source,
+        budget,
+    )
+    return msgspec.structs.replace(audit, causes=found.causes, diagnosis=found.diagnosis, divergence=found.divergence)
 
 
 def _audit(

@@ -23,6 +23,7 @@ import msgspec
 from auditor.errors import AuditorError, EvidenceError, UsageError
 from auditor.records import trace as lines
 from auditor.records.audit import Audit
+from auditor.records.diagnosis import Trial
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.run import RunRecord
@@ -35,6 +36,7 @@ HOME = ".auditor"
 _FINAL = ("evidence.json", "request.json", "audit.json", "fingerprint.json", "plan.json", "reference.json")
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 64 << 20
+_LARGEST_SOURCE = 1 << 20
 _SAFE_TRACE_NAME = re.compile(r"[A-Za-z0-9._+-]+\.jsonl\Z")
 _DIGITS = re.compile(r"[1-9][0-9]{0,5}\Z")
 _NUMBER = re.compile(r"(\d+)")
@@ -87,9 +89,10 @@ class Store:
     read-only.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, runs: str = "runs") -> None:
         self.path = path
         self.header = header
+        self._runs = runs
 
     @property
     def id(self) -> str:
@@ -185,11 +188,16 @@ class Store:
         finally:
             os.close(descriptor)
 
+    @property
+    def diagnosis(self) -> Store:
+        """The same directory for the runs that a diagnosis makes (trials), which are numbered by themselves."""
+        return Store(self.path, self.header, "diagnosis/runs")
+
     # Runs
 
     def paths(self, number: int) -> RunPaths:
         """Where run ``number`` (from 1) has its evidence, whether it exists or not."""
-        root = self.path / "runs" / str(number)
+        root = self.path / self._runs / str(number)
         return RunPaths(
             number=number,
             root=root,
@@ -211,6 +219,7 @@ class Store:
             raise _complete(paths.root)
         with writing(paths.root):
             remove_tree(paths.root)
+            paths.root.parent.mkdir(parents=True, exist_ok=True)
             for directory in (paths.root, paths.trace, paths.tensors, paths.artefacts):
                 directory.mkdir()
         return paths
@@ -226,12 +235,12 @@ class Store:
         with writing(paths.root):
             _protect(paths.root)
             sealed = msgspec.structs.replace(record, traces=len(_trace_names(paths.trace)))
-            self._write(f"runs/{record.number}/run.json", sealed)
+            self._write(f"{self._runs}/{record.number}/run.json", sealed)
         return sealed
 
     def runs(self) -> tuple[int, ...]:
         """The numbers of the complete runs, ascending."""
-        return tuple(n for n in self._numbers() if os.path.lexists(self.path / "runs" / str(n) / "run.json"))
+        return tuple(n for n in self._numbers() if os.path.lexists(self.path / self._runs / str(n) / "run.json"))
 
     def incomplete(self) -> tuple[int, ...]:
         """The numbers of the runs that were begun and never sealed, ascending."""
@@ -240,7 +249,7 @@ class Store:
 
     def record(self, number: int) -> RunRecord:
         """Run ``number``'s record; raises EvidenceError ``damaged-evidence``."""
-        name = f"runs/{number}/run.json"
+        name = f"{self._runs}/{number}/run.json"
         record = _read_json(self.path, name, RunRecord)
         if record.number != number:
             raise damaged(self.path / name, f"it speaks of run {record.number}")
@@ -299,6 +308,45 @@ class Store:
             stderr=paths.stderr,
             missing=tuple(missing),
         )
+
+    # Trials
+
+    def write_trial(self, number: int, trial: Trial) -> None:
+        """Keep what run ``number`` of a diagnosis was made for."""
+        self._write(f"{self._runs}/{number}/trial.json", trial)
+
+    def read_trial(self, number: int) -> Trial:
+        """What run ``number`` of a diagnosis was made for; raises EvidenceError ``damaged-evidence``."""
+        return _read_json(self.path, f"{self._runs}/{number}/trial.json", Trial)
+
+    def keep_source(self, name: str) -> None:
+        """Keep a source file of the project that a diagnosis speaks of, once; ``name`` is relative to the project.
+
+        What is no regular file inside the project, or is larger than a megabyte, is left out.
+        """
+        kept, original = self.path / "diagnosis" / "sources" / name, Path(self.header.project) / name
+        if not _is_inside(name) or os.path.lexists(kept):
+            return
+        try:
+            with open_regular(original) as file:
+                data = file.read(_LARGEST_SOURCE + 1)
+        except OSError:
+            return
+        if len(data) > _LARGEST_SOURCE:
+            return
+        with writing(kept):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _write_atomically(kept, data)
+
+    def source(self, name: str) -> str | None:
+        """The text of a source file that was kept; None where there is none."""
+        if not _is_inside(name):
+            return None
+        try:
+            with open_regular(self.path / "diagnosis" / "sources" / name) as file:
+                return file.read(_LARGEST_SOURCE).decode("utf-8", "replace")
+        except OSError:
+            return None
 
     # The other files
 
@@ -364,12 +412,12 @@ class Store:
 
     def write_probe(self, number: int, settings: Mapping[str, Any]) -> Path:
         """Keep what the probe of run ``number`` was told; returns the file's path."""
-        self._write(f"runs/{number}/probe.json", settings)
+        self._write(f"{self._runs}/{number}/probe.json", settings)
         return self.paths(number).probe
 
     def _numbers(self) -> tuple[int, ...]:
-        names = [entry.name for entry in _listing(self.path / "runs") if _DIGITS.match(entry.name)]
-        return tuple(sorted(int(n) for n in names if _is_directory(self.path / "runs" / n)))
+        names = [entry.name for entry in _listing(self.path / self._runs) if _DIGITS.match(entry.name)]
+        return tuple(sorted(int(n) for n in names if _is_directory(self.path / self._runs / n)))
 
     def _write(self, name: str, value: msgspec.Struct | Mapping[str, Any]) -> None:
         with writing(self.path / name):

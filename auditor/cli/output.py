@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from auditor.records.claims import ClaimsReport
     from auditor.records.environments import EnvironmentComparison
 
-FORMATS = ("terminal", "json", "junit", "markdown")
+FORMATS = ("terminal", "json", "junit", "markdown", "sarif", "fix-plan")
 
 
 def parse_format(text: str) -> str:
@@ -40,6 +40,14 @@ def renderer(name: str) -> Callable[[Audit], str]:
             from auditor.report import markdown
 
             return markdown.render
+        case "sarif":
+            from auditor.report import sarif
+
+            return sarif.render
+        case "fix-plan":
+            from auditor.report import fix_plan
+
+            return fix_plan.render
         case _:
             from auditor.report import terminal
 

@@ -13,7 +13,8 @@ from auditor.cli import output, problems
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", hidden=True)],
     form: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json, junit or markdown.")
+        str,
+        typer.Option("--format", "-f", metavar="FORMAT", help="terminal, json, junit, markdown, sarif or fix-plan."),
     ] = "terminal",
     file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to the screen.")

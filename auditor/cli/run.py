@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from auditor.config import Request
 
 # With --resume these alone may be given: what was asked for is in the evidence directory.
-_ALLOWED_WITH_RESUME = frozenset({"resume", "quiet", "junit", "markdown", "json", "command"})
+_ALLOWED_WITH_RESUME = frozenset({"resume", "quiet", "junit", "markdown", "json", "sarif", "fix_plan", "command"})
 
 
 def run(
@@ -127,6 +127,24 @@ def run(
         list[str],
         typer.Option(metavar="PATTERN", help="Metrics and files that decide though taken for volatile (repeatable)."),
     ] = [],  # noqa: B006 (typer copies it)
+    diagnose: Annotated[
+        bool | None,
+        typer.Option(
+            "--diagnose/--no-diagnose",
+            help="Find out why, where the runs differ; by default where bit-exact was to be reached.",
+            show_default=False,
+        ),
+    ] = None,
+    diagnose_budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long the runs of a diagnosis may take; as long as the audit's own, or a minute, by default.",
+        ),
+    ] = None,
+    fix_plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the remedies here, as a diff; nothing is changed.")
+    ] = None,
     keep: Annotated[
         list[str],
         typer.Option(
@@ -149,6 +167,7 @@ def run(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML here too.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write Markdown here too.")] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write audit.json here too.")] = None,
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF here too, for a code host.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the report.")] = False,
 ) -> int:
     """Run a training command twice, or with many seeds, under control and say how reproducible it is.
@@ -159,7 +178,7 @@ def run(
     """
     from auditor.config import Resources, make_request, parse_slurm
 
-    files = {"json": json, "junit": junit, "markdown": markdown}
+    files = {"json": json, "junit": junit, "markdown": markdown, "sarif": sarif, "fix-plan": fix_plan}
     for name, path in files.items():
         if path is not None:
             output.check_writable(path, f"--{name}")
@@ -203,6 +222,8 @@ def run(
             image=image,
             network=network,
             sweep_from=None if sweep_from is None else str(sweep_from[0].absolute()),
+            diagnose=diagnose,
+            diagnose_budget=diagnose_budget,
         )
     return _audit(request, files, quiet)
 

@@ -14,11 +14,12 @@ from auditor.experiment.executors.local import LocalExecutor, check_command
 from auditor.experiment.processes import interruptible
 from auditor.experiment.progress import StepsAgree
 from auditor.experiment.runs import Task, execute, seed_of
+from auditor.experiment.trials import Recorded, Trials
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
 from auditor.store import Store, remove_tree, require_text
 
-__all__ = ["StepsAgree", "perform", "preflight", "seeds_found"]
+__all__ = ["Recorded", "StepsAgree", "Trials", "perform", "preflight", "seeds_found", "trials"]
 
 
 def preflight(request: Request) -> None:
@@ -93,6 +94,13 @@ def perform(
         finally:
             executor.close()
         return tuple(records)
+
+
+def trials(
+    request: Request, store: Store, on_event: Callable[[Event], None], steps_agree: StepsAgree, seconds: float
+) -> Trials:
+    """Where a diagnosis has its trials made; ``seconds`` is how long an ordinary run took. The caller closes it."""
+    return Trials(request, store, lambda: _executor(request, store.diagnosis), on_event, steps_agree, seconds)
 
 
 def _may_go_on(records: list[RunRecord]) -> bool:

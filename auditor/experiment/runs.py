@@ -11,11 +11,14 @@ from auditor.config import DEFAULT_SEED, SEED_PLACEHOLDER, Request, with_seed
 from auditor.experiment.executors import Executor, Launch, Outcome
 from auditor.experiment.interpreters import without_trace
 from auditor.experiment.progress import Follower, Sight, StepsAgree
-from auditor.experiment.variation import varies_order
+from auditor.experiment.variation import kept_by, told, variables_of, varies_order
+from auditor.records.diagnosis import Trial
 from auditor.records.progress import Event, Progress, RunEnded, RunStarted
 from auditor.records.run import Ending, Isolation, RunRecord
 from auditor.records.trace import ProcessTrace
-from auditor.store import Store, plan_of
+from auditor.store import Plan, Store, plan_of
+
+_LONGEST_WINDOW = 2000
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -23,7 +26,7 @@ class Task(msgspec.Struct, frozen=True):
 
     ``first`` is the number of the seed's first replicate, which this one follows; None for the first itself.
     ``place`` is as in ``Launch``; ``attempt`` and ``lost`` as in ``RunRecord``. ``again`` says that a failure of it is
-    not the last word.
+    not the last word. ``trial`` is what a run of a diagnosis changes; it follows the plan that the audit's runs follow.
     """
 
     number: int
@@ -35,6 +38,7 @@ class Task(msgspec.Struct, frozen=True):
     attempt: int = 1
     lost: int = 0
     again: bool = False
+    trial: Trial | None = None
 
 
 class Stopped(Exception):
@@ -63,25 +67,32 @@ def execute(
     number = task.number
     command = with_seed(request.command, task.seed)
     paths = store.begin_run(number)
+    if task.trial is not None:
+        store.write_trial(number, task.trial)
     began = time.monotonic()
     try:
         reference = store.evidence(task.first, verify=False).processes if task.first is not None else ()
+        trial = task.trial or Trial()
+        keep = (*request.keep, *kept_by(trial))
+        seeds = {} if task.seed is None else dict.fromkeys(request.seed_env, str(task.seed))
         launch = Launch(
             number=number,
             command=command,
-            variables={} if task.seed is None else dict.fromkeys(request.seed_env, str(task.seed)),
+            variables=seeds | variables_of(trial),
             probe={
                 "run": number,
-                "steps": request.settings.steps,
-                "directory_order": varies_order(task.replicate, request.keep),
+                "steps": request.settings.steps if trial.until is None else trial.until,
+                "directory_order": varies_order(task.replicate, keep),
                 "audit_started_ns": store.header.created_ns,
+                **told(trial),
             },
-            plan=None if task.first is None else _plan(store, reference, request.is_study),
+            plan=_plan_of(task, store, reference, request.is_study),
             paths=paths,
             timeout=request.timeout,
-            keep=request.keep,
+            keep=keep,
             place=task.place,
             replicate=task.replicate,
+            fixed_addresses="fix-addresses" in trial.factors,
         )
         on_event(RunStarted(number, task.of, task.seed, executor.isolation))
         follower = Follower(paths.trace, reference, steps_agree)
@@ -112,6 +123,24 @@ def execute(
     record = store.finish_run(_record(task, command, executor, outcome, follower.pids))
     on_event(RunEnded(number, outcome.seconds, outcome.ending, task.again and outcome.ending.status != "ok"))
     return record
+
+
+def _plan_of(task: Task, store: Store, reference: tuple[ProcessTrace, ...], study: bool) -> bytes | None:
+    """The plan file's text for a run; None for the first run of an audit, which makes the plan."""
+    if task.trial is not None:
+        plan = store.read_plan()
+        return None if plan is None else msgspec.json.encode(_with(plan, task.trial))
+    return None if task.first is None else _plan(store, reference, study)
+
+
+def _with(plan: Plan, trial: Trial) -> Plan:
+    """The plan with the steps that a trial captures or wants to see digested besides."""
+    more: set[int] = set()
+    for window in (trial.capture, trial.digest):
+        if window is not None:
+            last = window.first + _LONGEST_WINDOW if window.last is None else window.last
+            more.update(range(window.first, min(last, window.first + _LONGEST_WINDOW) + 1))
+    return Plan({label: tuple(sorted({*planned, *more})) for label, planned in plan.labels.items()})
 
 
 def _plan(store: Store, reference: tuple[ProcessTrace, ...], study: bool) -> bytes:

@@ -1,8 +1,11 @@
-"""What differs between replicates on purpose, because the user does not control it."""
+"""What differs between replicates on purpose, because the user does not control it; and what a trial fixes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from auditor.records.diagnosis import Trial
 
 _FIRST_HASH_SEED = 1000
 
@@ -42,3 +45,39 @@ def vary(
 def varies_order(number: int, keep: tuple[str, ...]) -> bool:
     """Whether the probe gives directory listings in another order in run ``number``: in every run but the first."""
     return number > 1 and "directory-order" not in keep
+
+
+def variables_of(trial: Trial) -> dict[str, str]:
+    """The variables of the environment that a trial's factors set."""
+    found: dict[str, str] = {}
+    if "one-thread" in trial.factors:
+        found |= dict.fromkeys(
+            ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+        )
+    if "deterministic-algorithms" in trial.factors:
+        found["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    return found
+
+
+def kept_by(trial: Trial) -> tuple[str, ...]:
+    """The perturbations that a trial's factors forbid."""
+    kept = []
+    if "fix-hash-seed" in trial.factors or "fix-addresses" in trial.factors:
+        kept.append("hash-seed")
+    if "fix-addresses" in trial.factors:
+        kept.append("tmpdir")
+    if "sort-listings" in trial.factors:
+        kept.append("directory-order")
+    return tuple(kept)
+
+
+def told(trial: Trial) -> dict[str, Any]:
+    """What the probe of a trial is told on top of what it is told in every run."""
+    found: dict[str, Any] = {"interventions": dict.fromkeys(trial.factors, True)} if trial.factors else {}
+    if trial.pins:
+        found["pins"] = [list(pin) for pin in trial.pins]
+    if trial.draws:
+        found["draws"] = True
+    if trial.capture is not None:
+        found["capture"] = {"first": trial.capture.first, "last": trial.capture.last}
+    return found

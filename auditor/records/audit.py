@@ -8,6 +8,7 @@ import msgspec
 
 from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
 from auditor.records.config import Settings
+from auditor.records.diagnosis import Diagnosis
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.run import RunRecord
 from auditor.records.study import Study
@@ -29,7 +30,14 @@ class LevelVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why the runs differ, how sure that is, and what to do."""
+    """Why the runs differ, how sure that is, and what to do.
+
+    ``proven``: the runs agree with the ``intervention`` (a factor of ``auditor.records.diagnosis``) in force, and
+    differ without it when every other cause is removed. ``said`` is the evidence in a sentence, ``code`` the line's
+    text. ``remedy`` is what to change, ``diff`` the same as a unified diff where that is mechanical, else empty.
+    ``price`` is the share of the steps per second that is lost with the intervention (0.04: 4 % slower), None where too
+    few steps were timed. ``share`` says where the runs differ when this cause alone is left.
+    """
 
     rule: str
     confidence: Literal["proven", "likely", "possible"]
@@ -37,6 +45,10 @@ class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intervention: str | None
     remedy: str | None
     price: float | None
+    said: str = ""
+    code: str = ""
+    diff: str = ""
+    share: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +76,8 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``level`` is the highest level reached, or None. ``state`` is ``complete``, ``failed`` (the program failed) or
     ``interrupted`` (``problem`` says what is missing). ``times`` is the one field that holds wall-clock times. An audit
-    over several seeds has a ``study``; its ``metrics`` are then those of replicates of one seed.
+    over several seeds has a ``study``; its ``metrics`` are then those of replicates of one seed. ``causes`` are in
+    order of how much speaks for them; ``diagnosis`` says how they were found, None where none was made.
     """
 
     schema: str
@@ -88,3 +101,4 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: dict[str, str | float]
     problem: str = ""
     study: Study | None = None
+    diagnosis: Diagnosis | None = None

@@ -78,8 +78,9 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One run that the diagnosis makes: ``trial.json``.
 
     ``factors`` are the interventions in force, in order of name. ``until`` ends the run after that many steps.
-    ``draws`` records which lines draw from the random streams. ``pins`` are the seeding calls that ``pin-seeds``
-    changes: stream, file, line and value. ``bare`` runs without the probe's digests, for timing.
+    ``digest`` names steps that are digested besides those that the audit's own runs digested. ``draws`` records which
+    lines draw from the random streams. ``pins`` are the seeding calls that ``pin-seeds`` changes: stream, file, line
+    and value.
     """
 
     factors: tuple[Factor, ...] = ()
@@ -87,6 +88,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture: Window | None = None
     draws: bool = False
     pins: tuple[tuple[str, str, int, str], ...] = ()
+    digest: Window | None = None
 
 
 class Localisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

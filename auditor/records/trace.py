@@ -131,7 +131,10 @@ class Seed(Line, frozen=True, forbid_unknown_fields=True, tag="seed"):
 
 
 class Generator(Line, frozen=True, forbid_unknown_fields=True, tag="generator"):
-    """One ``numpy.random`` generator made; ``seeded`` is False where it drew its seed from the system's entropy."""
+    """One ``numpy.random`` generator made; ``seeded`` is False where it drew its seed from the system's entropy.
+
+    ``value`` is the seed where it is an integer.
+    """
 
     index: int
     kind: str
@@ -139,6 +142,7 @@ class Generator(Line, frozen=True, forbid_unknown_fields=True, tag="generator"):
     source: str
     place: Place | None
     step: int
+    value: str | None = None
 
 
 class Loader(Line, frozen=True, forbid_unknown_fields=True, tag="loader"):

@@ -34,6 +34,7 @@ def render(audit: Audit) -> str:
         ),
     ]
     lines += _divergence(audit)
+    lines += _causes(audit)
     lines += _metrics(audit) if audit.study is None else _seeds(audit.study)
     lines += _section("Files that differ", wording.artefact_lines(audit))
     lines += _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps])
@@ -62,6 +63,29 @@ def _divergence(audit: Audit) -> list[str]:
     if links:
         lines += [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""]
     return [*lines, escaped("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))]
+
+
+def _causes(audit: Audit) -> list[str]:
+    found = audit.diagnosis
+    if found is None:
+        return []
+    lines = ["", "### Why", "", escaped(plain(found.sentence)), ""]
+    for cause in audit.causes:
+        lines.append(f"- **{escaped(wording.cause_title(cause))}**")
+        if cause.code:
+            lines.append(f"  {_code(plain(cause.code))}")
+        for said in (wording.cause_proof(cause, found), plain(cause.remedy or ""), wording.price_said(cause)):
+            if said:
+                lines.append(f"  {escaped(said)}")
+        if cause.diff:
+            lines += ["", *(f"  {line}" for line in _fenced(cause.diff, "diff")), ""]
+    return [*lines, "", escaped(wording.diagnosis_foot(found))]
+
+
+def _fenced(text: str, language: str) -> list[str]:
+    """A block of code; a fence longer than any run of backticks in it keeps it together."""
+    fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return [f"{fence}{language}", *text.splitlines(), fence]
 
 
 def _metrics(audit: Audit) -> list[str]:

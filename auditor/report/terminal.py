@@ -166,12 +166,39 @@ def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
 
 
 def _causes(audit: Audit) -> Iterable[RenderableType]:
-    lines = []
-    for cause in audit.causes:
-        where = f" at {wording.place(cause.location)}" if cause.location is not None else ""
-        remedy = f". {plain(cause.remedy)}" if cause.remedy else ""
-        lines.append(f"{plain(cause.rule)}: {cause.confidence}{where}{remedy}")
-    yield from section("Causes", lines, "red")
+    found = audit.diagnosis
+    if found is None:
+        return
+    yield Text()
+    yield Text("Why", style="bold")
+    yield indented(Text(plain(found.sentence)))
+    first = True
+    for cause in audit.causes[:SHOWN]:
+        sure = cause.confidence == "proven" or first
+        yield Text()
+        title = Text("  ")
+        title.append(plain(cause.rule), style="bold red" if sure else "bold")
+        title.append(f"  {cause.confidence}", style="dim")
+        if cause.location is not None:
+            title.append(f"  {wording.place(cause.location)}")
+        yield title
+        rows = [
+            ("", plain(cause.code)),
+            ("proof" if cause.confidence == "proven" else "open", wording.cause_proof(cause, found)),
+            ("remedy", plain(cause.remedy or "")),
+            ("price", wording.price_said(cause)),
+        ]
+        table = grid()
+        table.add_column(no_wrap=True, style="dim")
+        table.add_column(overflow="fold")
+        for name, said in rows if sure else rows[:1]:
+            if said:
+                table.add_row(name, Text(said, style="cyan" if not name else ""))
+        yield Padding(table, (0, 0, 0, 4))
+        first = False
+    yield indented(Text(wording.diagnosis_foot(found), style="dim"))
+    for note in found.notes:
+        yield indented(Text(plain(note), style="dim"))
 
 
 def metrics_part(metrics: Sequence[Metric], runs: int, width: int, where: str) -> Iterable[RenderableType]:

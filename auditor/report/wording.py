@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from auditor.records.audit import LEVELS, Audit, Finding, LevelVerdict
+from auditor.records.audit import LEVELS, Audit, Cause, Finding, LevelVerdict
 from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
+from auditor.records.diagnosis import Diagnosis
 from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.run import RunRecord
 from auditor.records.study import Study
@@ -27,6 +28,7 @@ VERDICTS = {
 
 # What the comparison of a result file says of its volatile numbers.
 _VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts differ|\Z)")
+_PRICE_NOISE = 0.03  # of the steps per second: runs of one program differ by as much
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
 
 
@@ -508,3 +510,35 @@ def environment_parts(fingerprint: Fingerprint) -> tuple[str, ...]:
             value = ", ".join(fact.value) if isinstance(fact.value, tuple) else str(fact.value)
             parts.append(prefix + plain(value))
     return tuple(parts)
+
+
+def cause_title(cause: Cause) -> str:
+    """The rule, how sure it is and where: one line."""
+    where = f" at {place(cause.location)}" if cause.location is not None else ""
+    return f"{plain(cause.rule)}: {cause.confidence}{where}"
+
+
+def cause_proof(cause: Cause, found: Diagnosis | None) -> str:
+    """What proved a cause, or what would settle it; empty where nothing is to be said."""
+    if cause.confidence != "proven":
+        return f"an intervention that would settle it: {cause.intervention}" if cause.intervention else ""
+    alike = next((one for one in reversed(found.tried) if one.outcome == "agree"), None) if found is not None else None
+    said = f"with {cause.intervention} {len(alike.runs)} runs agree" if alike else f"with {cause.intervention}"
+    return f"{said}; {cause.share}" if cause.share else said
+
+
+def price_said(cause: Cause) -> str:
+    """The price in words; empty where it was not measured."""
+    if cause.price is None:
+        return ""
+    if abs(cause.price) < _PRICE_NOISE:
+        return "none that can be told from noise"
+    more_or_fewer = "fewer" if cause.price > 0 else "more"
+    return f"{abs(cause.price):.0%} {more_or_fewer} steps per second"
+
+
+def diagnosis_foot(found: Diagnosis) -> str:
+    """How many runs a diagnosis took, and what it excluded."""
+    runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'} in {duration(found.seconds)}"
+    excluded = f"; no cause: {', '.join(found.excluded)}" if found.excluded else ""
+    return f"{runs}{excluded}"

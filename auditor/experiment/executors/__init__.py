@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,13 +23,14 @@ class Launch(msgspec.Struct, frozen=True):
     ``timeout`` is in seconds. ``keep`` names the perturbations that are not varied. ``place`` is the same for all
     runs of one seed, and for no others that may go at the same time; it is empty where one run follows the other.
     ``replicate`` counts those of one seed, where ``number`` does not. ``imposed`` are the variables that give the run
-    its share of the machine; threads that the user has set stay.
+    its share of the machine; threads that the user has set stay. ``fixed_addresses`` asks the kernel not to randomise
+    where memory lies; a place that cannot leaves it, which the run's traces tell.
     """
 
     number: int
     command: tuple[str, ...]
     variables: dict[str, str]
-    probe: dict[str, str | int | bool | None]
+    probe: dict[str, Any]
     plan: bytes | None
     paths: RunPaths
     timeout: float | None
@@ -37,6 +38,7 @@ class Launch(msgspec.Struct, frozen=True):
     place: str = ""
     replicate: int | None = None
     imposed: dict[str, str] = {}
+    fixed_addresses: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 Run as ``python -I -S launcher.py SPEC DESCRIPTOR`` with the auditor's interpreter; standard library only. SPEC is a
 JSON file: ``command`` (null: only try the mounts), ``cwd``, ``parent`` (the auditor's pid), ``layers`` (overlays:
-target, upper, work) and ``binds`` (pairs of paths). What goes wrong is written to DESCRIPTOR as JSON (``stage``,
+target, upper, work), ``binds`` (pairs of paths) and ``fixed_addresses`` (true: memory is not laid out at random, where
+the kernel lets us say so). What goes wrong is written to DESCRIPTOR as JSON (``stage``,
 ``errno``, ``message``); it closes without a word where the command has taken over.
 """
 
@@ -19,6 +20,7 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 PR_SET_PDEATHSIG = 1
+ADDR_NO_RANDOMIZE = 0x0040000  # linux/personality.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -83,6 +85,9 @@ def main(spec_path: str, report: int) -> None:
         os.chdir(spec["cwd"])
         if spec["command"] is None:
             return
+        if spec["fixed_addresses"]:
+            # Kept across exec and fork; where a container forbids it the run shows that it was not heard.
+            _libc.personality(_libc.personality(0xFFFFFFFF) | ADDR_NO_RANDOMIZE)
         stage = "exec"
         # After the namespaces, since a change of credentials clears it. If the auditor is killed, so is the command.
         check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")

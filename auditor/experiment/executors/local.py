@@ -253,7 +253,7 @@ class LocalExecutor:
         self, launch: Launch, view: _View, environment: Mapping[str, str], tick: Tick
     ) -> tuple[Ending, float, float | None, tuple[Interpreter, ...]]:
         spec = self._scratch / "launch.json"
-        _write_spec(spec, launch.command, view.root, view.layers, view.binds)
+        _write_spec(spec, launch.command, view.root, view.layers, view.binds, launch.fixed_addresses)
         with (
             subreaper(),
             writing(launch.paths.root),
@@ -336,6 +336,7 @@ def _write_spec(
     cwd: Path,
     layers: Sequence[overlay.Layer],
     binds: Sequence[tuple[Path, Path]],
+    fixed_addresses: bool = False,
 ) -> None:
     spec: dict[str, Any] = {
         "command": command,
@@ -343,6 +344,7 @@ def _write_spec(
         "parent": os.getpid(),
         "layers": [[layer.target, layer.upper, layer.work] for layer in layers],
         "binds": [[str(source), str(target)] for source, target in binds],
+        "fixed_addresses": fixed_addresses,
     }
     path.write_text(json.dumps(spec), encoding="ascii")
 

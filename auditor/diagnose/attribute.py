@@ -1,0 +1,335 @@
+"""Attribution: which causes the evidence at hand speaks for, ranked, each with its line and the factor to try."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from auditor.diagnose.reading import Sighting, sightings
+from auditor.records.comparison import Divergence
+from auditor.records.diagnosis import Factor
+from auditor.records.evidence import RunEvidence
+from auditor.records.trace import Entropy, Place, ProcessTrace, Seed, Worker
+
+Source = Callable[[str], str | None]
+"""The text of one of the project's source files by its name, or None."""
+
+SURE = 60
+"""From this weight on a suspect is worth a trial before anything is localised."""
+
+STREAM_RULES: dict[str, tuple[str, Factor]] = {
+    "python": ("unseeded-python-random", "seed-python"),
+    "numpy": ("unseeded-numpy-global", "seed-numpy"),
+    "torch": ("unseeded-torch", "seed-torch"),
+    "torch-cuda": ("unseeded-torch", "seed-torch"),
+    "numpy-generator": ("unseeded-numpy-generator", "seed-generators"),
+}
+FACTOR_OF: dict[str, Factor] = {
+    **dict(STREAM_RULES.values()),
+    "unstable-seed": "pin-seeds",
+    "entropy-read": "fix-entropy",
+    "clock-read": "freeze-clock",
+    "pid-read": "fix-pid",
+    "hash-order": "fix-hash-seed",
+    "address-order": "fix-addresses",
+    "unsorted-listing": "sort-listings",
+    "thread-count": "one-thread",
+    "thread-race": "serial-threads",
+    "unseeded-worker": "seed-workers",
+    "worker-order": "load-in-process",
+    "nondeterministic-operation": "deterministic-algorithms",
+}
+STREAM_NAMES = {
+    "python": "Python's random module",
+    "numpy": "NumPy's global stream",
+    "torch": "torch's CPU stream",
+    "torch-cuda": "torch's CUDA stream",
+    "numpy-generator": "a NumPy generator",
+}
+_READS: dict[str, tuple[str, str, int]] = {
+    "urandom": ("entropy-read", "the system's entropy is read", 62),
+    "uuid": ("entropy-read", "a random UUID is made", 40),
+    "pid": ("pid-read", "the process's number is read", 61),
+    "clock": ("clock-read", "the clock is read", 20),
+    "numpy-entropy": ("unseeded-numpy-generator", "NumPy draws entropy from the system", 84),
+}
+# What a link that differs first says of the kind of cause: what came before it agreed.
+_FAVOURED: dict[str, frozenset[str]] = {
+    "init": frozenset({"unseeded-torch", "late-seed"}),
+    "batch": frozenset({"unseeded-numpy-global", "unseeded-python-random", "unsorted-listing", "hash-order"}),
+    "loss": frozenset({"unseeded-torch"}),
+    "parameters": frozenset({"clock-read"}),
+}
+_FAVOUR = 8
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """A cause that the evidence speaks for.
+
+    ``factor`` is what settles it, None where no intervention can. ``why`` is the evidence in words, ``weight`` how much
+    it says (higher first). ``pins`` are what ``pin-seeds`` is to change: stream, file, line, value.
+    """
+
+    rule: str
+    factor: Factor | None
+    location: Place | None
+    why: str
+    weight: int
+    pins: tuple[tuple[str, str, int, str], ...] = ()
+
+
+def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, source: Source) -> tuple[Suspect, ...]:
+    """The suspects for the divergence of two runs, the strongest first; what cannot have mattered yet is none.
+
+    Nothing is run: this reads what the two runs left and the project's source.
+    """
+    before = _before(divergence)
+    ours = {trace.role: trace for trace in first.processes}
+    theirs = {trace.role: trace for trace in other.processes}
+    found: list[Suspect] = []
+    for role, trace in ours.items():
+        twin = theirs.get(role)
+        if twin is None:
+            continue
+        found += _seeds(trace, twin, before)
+        found += _generators(trace, twin, before)
+        found += _streams(trace, twin, divergence)
+        found += _reads(trace, before)
+        found += _listings(trace, twin, before)
+        found += _stale(trace, before)
+    found += _workers(first, other, divergence)
+    found += _devices(first, divergence)
+    found += _sighted(first, other, source)
+    return rank(_favoured(suspect, divergence.link) for suspect in _unexplained(found))
+
+
+def rank(suspects: Iterable[Suspect]) -> tuple[Suspect, ...]:
+    """Suspects by weight, each rule and place once."""
+    best: dict[tuple[str, str, int], Suspect] = {}
+    for suspect in suspects:
+        place = suspect.location
+        key = (suspect.rule, place.file if place else "", place.line if place else 0)
+        if key not in best or suspect.weight > best[key].weight:
+            best[key] = suspect
+    return tuple(sorted(best.values(), key=_order))
+
+
+def _order(suspect: Suspect) -> tuple[int, str, str, int]:
+    place = suspect.location
+    return -suspect.weight, suspect.rule, place.file if place else "", place.line if place else 0
+
+
+def _favoured(suspect: Suspect, link: str) -> Suspect:
+    if link in _FAVOURED and suspect.rule in _FAVOURED[link]:
+        return msgspec.structs.replace(suspect, weight=suspect.weight + _FAVOUR)
+    return suspect
+
+
+def _before(divergence: Divergence) -> int | None:
+    """How many steps had been taken when the runs parted: what came later is no cause. None: nothing is known."""
+    if divergence.link == "init":
+        return 0
+    return None if divergence.step is None else divergence.step - 1
+
+
+def _in_time(step: int, before: int | None) -> bool:
+    return before is None or step <= before
+
+
+def _seeds(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    """Seeding calls whose value is another in each run, or comes from the system; and those that come too late."""
+    for one, two in zip(a.seeds, b.seeds, strict=False):
+        if one.stream != two.stream or not _in_time(one.step, before):
+            continue
+        factor = STREAM_RULES[one.stream][1]
+        name = STREAM_NAMES[one.stream]
+        if one.value is None:
+            yield Suspect("seed-from-entropy", factor, one.place, f"{name} is seeded from the system's entropy", 95)
+        elif one.value != two.value:
+            yield _unstable(one, two.value)
+        elif one.drawn:
+            said = f"{name} is drawn from before the program seeds it"
+            yield Suspect("late-seed", factor, one.place, said, 78)
+
+
+def _unstable(seed: Seed, other: str | None) -> Suspect:
+    pins: tuple[tuple[str, str, int, str], ...] = ()
+    if seed.place is not None and seed.value is not None:
+        pins = ((seed.stream, seed.place.file, seed.place.line, seed.value),)
+    said = f"{STREAM_NAMES[seed.stream]} is seeded with {seed.value} in one run and {other} in the other"
+    return Suspect("unstable-seed", "pin-seeds", seed.place, said, 100, pins)
+
+
+def _generators(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    for one, two in zip(a.generators, b.generators, strict=False):
+        if not _in_time(one.step, before):
+            continue
+        if not one.seeded:
+            said = f"a NumPy generator ({one.kind}) is made without a seed"
+            yield Suspect("unseeded-numpy-generator", "seed-generators", one.place, said, 88)
+        elif one.value is not None and one.value != two.value and one.place is not None:
+            pins = (("numpy-generator", one.place.file, one.place.line, one.value),)
+            said = f"a NumPy generator is seeded with {one.value} in one run and {two.value} in the other"
+            yield Suspect("unstable-seed", "pin-seeds", one.place, said, 100, pins)
+
+
+def _streams(a: ProcessTrace, b: ProcessTrace, divergence: Divergence) -> Iterator[Suspect]:
+    """Streams that nothing seeded, that were drawn from, and whose state differs. A forked child inherits its own."""
+    if a.hello.kind == "fork" or a.streams is None or b.streams is None:
+        return
+    seeded = {seed.stream for seed in a.seeds if seed.value is not None}
+    for stream in ("torch", "torch-cuda", "numpy", "python"):
+        drawn = a.streams.drawn.get(stream) or b.streams.drawn.get(stream)
+        if not drawn or stream in seeded or a.streams.states.get(stream) == b.streams.states.get(stream):
+            continue
+        rule, factor = STREAM_RULES[stream]
+        said = f"{STREAM_NAMES[stream]} is drawn from in {a.role} and nothing seeds it"
+        place = next((draw.place for draw in a.draws if draw.stream == stream and not draw.seeded), None)
+        yield Suspect(rule, factor, place, said, 80 if divergence.process == a.role else 70)
+
+
+def _reads(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    made = {generator.place for generator in trace.generators if not generator.seeded}
+    for read in trace.entropy:
+        if read.kind not in _READS or not _in_time(read.step, before) or read.place in made:
+            continue
+        rule, said, weight = _READS[read.kind]
+        yield Suspect(rule, FACTOR_OF[rule], read.place, said, weight)
+
+
+def _listings(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    theirs: dict[tuple[Place | None, str | None], set[str | None]] = defaultdict(set)
+    for read in b.entropy:
+        if read.kind == "listing":
+            theirs[read.place, read.names].add(read.order)
+    for read in a.entropy:
+        if read.kind == "listing" and _in_time(read.step, before) and _reordered(read, theirs):
+            said = "a directory is listed in another order in each run"
+            yield Suspect("unsorted-listing", "sort-listings", read.place, said, 58)
+
+
+def _reordered(read: Entropy, theirs: dict[tuple[Place | None, str | None], set[str | None]]) -> bool:
+    orders = theirs.get((read.place, read.names))
+    return orders is not None and read.order not in orders
+
+
+def _stale(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    for read in trace.stale_reads:
+        if _in_time(read.step, before):
+            name = read.path.rpartition("/")[2]
+            said = f"{name}, outside the project, was changed by an earlier run and read by this one"
+            yield Suspect("stale-file", None, read.place, said, 90)
+
+
+def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:
+    """DataLoader workers that begin with other states than in the other run, while their parents' streams agree."""
+    theirs = {trace.role: _start(trace) for trace in other.processes}
+    parents = {trace.role: trace for trace in first.processes}
+    twins = {trace.role: trace for trace in other.processes}
+    for trace in first.processes:
+        mine, twin = _start(trace), theirs.get(trace.role)
+        if mine is None or twin is None:
+            continue
+        parent = trace.role.rpartition("/")[0]
+        place = _loader_place(parents.get(parent), mine.loader)
+        states = twin.streams
+        differing = [name for name, state in mine.streams.items() if name in states and states[name] != state]
+        seeded = parent in parents and parent in twins and _same_stream(parents[parent], twins[parent], "torch")
+        if differing and seeded and "numpy-generator" not in differing:
+            name = STREAM_NAMES[differing[0]]
+            yield Suspect("unseeded-worker", "seed-workers", place, f"{name} begins in another state in workers", 66)
+    if divergence.link == "batch":
+        for trace in first.processes:
+            for loader in trace.loaders:
+                if loader.workers > 0:
+                    said = f"a DataLoader with {loader.workers} workers feeds the model"
+                    yield Suspect("worker-order", "load-in-process", loader.place, said, 16)
+
+
+def _start(trace: ProcessTrace) -> Worker | None:
+    return next((line for line in trace.workers if line.at == "start"), None)
+
+
+def _loader_place(parent: ProcessTrace | None, loader: int) -> Place | None:
+    made = parent.loaders if parent is not None else ()
+    return next((one.place for one in made if one.index == loader), None)
+
+
+def _same_stream(a: ProcessTrace, b: ProcessTrace, stream: str) -> bool:
+    return bool(a.steps and b.steps) and a.steps[0].streams.get(stream) == b.steps[0].streams.get(stream)
+
+
+def _devices(first: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:
+    """Kernels: nearly all of them are deterministic on a CPU, many are not on a GPU."""
+    arithmetic = divergence.link in ("loss", "gradients", "parameters", "final")
+    gpu = any(trace.gpus for trace in first.processes)
+    if gpu:
+        said = "the model is trained on a GPU, where some operations add up in no fixed order"
+        weight = 74 if arithmetic else 30
+    else:
+        said, weight = "an operation of torch may have no fixed order", 6
+    yield Suspect("nondeterministic-operation", "deterministic-algorithms", None, said, weight)
+    yield Suspect("thread-race", "serial-threads", None, "threads of the program may take turns in another order", 12)
+    yield Suspect("address-order", "fix-addresses", None, "objects lie at other addresses in each run", 10)
+    if any(_threads(trace) > 1 for trace in first.processes):
+        yield Suspect("thread-count", "one-thread", None, "sums are shared out among several threads", 8)
+
+
+def _threads(trace: ProcessTrace) -> int:
+    found = [torch.switches.get("threads") for torch in trace.torch]
+    return max((value for value in found if isinstance(value, int)), default=1)
+
+
+_SIGHTED: dict[str, tuple[int, str]] = {
+    "hash-order": (56, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
+    "address-order": (44, "objects are told apart or ordered by their addresses"),
+    "thread-race": (46, "work is shared out among threads or processes"),
+    "clock-read": (24, "the clock is read"),
+    "pid-read": (50, "the process's number is read"),
+    "entropy-read": (40, "the system's entropy is read"),
+}
+
+
+def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator[Suspect]:
+    """What the project's own source shows, where the trace does not tell it; weaker than what was seen to happen."""
+    seen: dict[str, tuple[Sighting, ...]] = {}
+    for name in own_sources(first):
+        text = source(name)
+        seen[name] = sightings(text) if text is not None else ()
+    hashed = first.run.varied.get("PYTHONHASHSEED") != other.run.varied.get("PYTHONHASHSEED")
+    for name, found in seen.items():
+        for sighting in found:
+            if sighting.rule not in _SIGHTED or (sighting.rule == "hash-order" and not hashed):
+                continue
+            weight, said = _SIGHTED[sighting.rule]
+            place = Place(name, sighting.line)
+            yield Suspect(sighting.rule, FACTOR_OF[sighting.rule], place, said, weight)
+    if hashed and not any(one.rule == "hash-order" for found in seen.values() for one in found):
+        yield Suspect("hash-order", "fix-hash-seed", None, "PYTHONHASHSEED differs between the runs", 22)
+
+
+def own_sources(run: RunEvidence) -> tuple[str, ...]:
+    """The project's own source files that a run executed, by name: scripts first."""
+    scripts = [trace.hello.label for trace in run.processes if trace.hello.label.endswith(".py")]
+    imported = [file.name for trace in run.processes for line in trace.sources for file in line.files]
+    return tuple(dict.fromkeys([*(name for name in imported if name.rpartition("/")[2] in scripts), *imported]))
+
+
+_EXPLAIN = ("unstable-seed", "seed-from-entropy", "unseeded-numpy-generator")
+
+
+def _unexplained(found: Sequence[Suspect]) -> Iterator[Suspect]:
+    """Leave out what another suspect explains: an entropy or clock read on the very line of a seeding call."""
+    explained = {
+        (suspect.location.file, suspect.location.line)
+        for suspect in found
+        if suspect.location is not None and suspect.rule in _EXPLAIN
+    }
+    for suspect in found:
+        place = suspect.location
+        at = None if place is None else (place.file, place.line)
+        if at in explained and suspect.rule in ("clock-read", "entropy-read", "pid-read", "hash-order"):
+            continue
+        yield suspect

@@ -1,0 +1,228 @@
+"""What a diagnosis concludes: the causes in order, each with its line, its proof, its remedy and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from auditor.diagnose.attribute import SURE, Source, Suspect, own_sources
+from auditor.diagnose.prove import Found
+from auditor.diagnose.remedies import remedy
+from auditor.records.audit import Cause
+from auditor.records.comparison import Divergence
+from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
+from auditor.records.evidence import RunEvidence
+from auditor.records.trace import Place
+
+_MOST_POSSIBLE = 5
+_LEAST_POSSIBLE = 30
+_LEAST_STEPS = 20
+_LEAST_SECONDS = 0.2
+
+
+def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[Cause, ...]:
+    """The causes, proven ones first; of suspects that no trial settled, those that something speaks for."""
+    entry = _entry(runs, source)
+    price = _price(runs, found.proof)
+    made: list[Cause] = []
+    chosen = [_primary(found, factor) for factor in _factors(found.members)]
+    for suspect in chosen:
+        proven = suspect.factor in found.necessary
+        share = _share(found, suspect.factor)
+        made.append(_cause(suspect, "proven" if proven else "likely", entry, source, price if proven else None, share))
+    if found.members:
+        return tuple(made)
+    settled = {one.rule for one in chosen}
+    racing = _racing(found)
+    if racing is not None:
+        made.append(_cause(racing, "likely", entry, source, None, ""))
+        settled.add("nondeterministic-operation")
+    refuted = set(found.excluded) | {factor for one in found.tried if one.outcome == "unused" for factor in one.factors}
+    for suspect in found.suspects:
+        if suspect.rule in settled or suspect.factor in refuted or suspect.weight < _LEAST_POSSIBLE:
+            continue
+        if len(made) >= _MOST_POSSIBLE:
+            break
+        made.append(
+            _cause(_placed(suspect, found), "likely" if suspect.weight >= SURE else "possible", entry, source, None, "")
+        )
+        settled.add(suspect.rule)
+    return tuple(made)
+
+
+def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, budget: float) -> Diagnosis:
+    """How the causes were found, with the one sentence that says it."""
+    proven = bool(found.members) and {one.factor for one in found.members} <= found.necessary
+    if proven:
+        state = "proven"
+    elif found.finished and not found.members and any(len(one.factors) > _MOST_POSSIBLE for one in found.tried):
+        state = "unremovable"
+    else:
+        state = "unproven"
+    localisation = found.localisations[0] if found.localisations else None
+    return Diagnosis(
+        state=state,  # type: ignore[arg-type]  # one of the three above
+        sentence=_sentence(found, concluded, divergence, state, localisation),
+        localisation=localisation,
+        tried=found.tried,
+        excluded=found.excluded,
+        replicates=found.replicates,
+        runs=found.runs,
+        seconds=found.seconds,
+        budget=round(budget, 3),
+        notes=found.notes,
+    )
+
+
+def located(divergence: Divergence, concluded: Sequence[Cause], localisation: Localisation | None) -> Divergence:
+    """The divergence with the operation and the line that it was traced to."""
+    place = concluded[0].location if concluded else None
+    operation = None
+    if localisation is not None:
+        operation = localisation.operation if localisation.kind == "operation" else None
+        place = place or localisation.location
+    return msgspec.structs.replace(divergence, operation=operation, location=place)
+
+
+def _factors(members: Sequence[Suspect]) -> list[Factor]:
+    return list(dict.fromkeys(one.factor for one in members if one.factor is not None))
+
+
+def _primary(found: Found, factor: Factor) -> Suspect:
+    """Of the suspects that one factor settles, the one that says most, at the line that is known best."""
+    mine = [one for one in found.members if one.factor == factor]
+    best = max(mine, key=lambda one: (one.weight, one.location is not None))
+    return _placed(best, found)
+
+
+def _placed(suspect: Suspect, found: Found) -> Suspect:
+    """The suspect with a line: that of the record, else that which drew, else that where the runs parted."""
+    if suspect.location is not None:
+        return suspect
+    streams = {
+        "seed-python": ("python",),
+        "seed-numpy": ("numpy",),
+        "seed-torch": ("torch", "torch-cuda"),
+        "seed-generators": ("numpy-generator",),
+    }.get(suspect.factor or "", ())
+    draws = [draw for draw in found.draws if draw.stream in streams]
+    draw = next((draw for draw in draws if not draw.seeded), draws[0] if draws else None)
+    if draw is not None:
+        return msgspec.structs.replace(suspect, location=draw.place)
+    alike = [one.location for one in found.suspects if one.factor == suspect.factor and one.location is not None]
+    if alike:
+        return msgspec.structs.replace(suspect, location=alike[0])
+    return suspect
+
+
+def _cause(
+    suspect: Suspect, confidence: str, entry: str | None, source: Source, price: float | None, share: str
+) -> Cause:
+    advice = remedy(suspect, entry, source)
+    return Cause(
+        rule=suspect.rule,
+        confidence=confidence,  # type: ignore[arg-type]  # proven, likely or possible
+        location=suspect.location,
+        intervention=suspect.factor,
+        remedy=advice.text,
+        price=price,
+        said=suspect.why,
+        code=_code(suspect.location, source),
+        diff=advice.diff,
+        share=share,
+    )
+
+
+def _code(place: Place | None, source: Source) -> str:
+    text = source(place.file) if place is not None else None
+    lines = text.splitlines() if text is not None else []
+    return lines[place.line - 1].strip() if place is not None and 0 < place.line <= len(lines) else ""
+
+
+def _racing(found: Found) -> Suspect | None:
+    """An operation that gives different results from the same inputs whatever is fixed around it."""
+    first = found.localisations[0] if found.localisations else None
+    if first is None or first.kind != "operation" or first.random or not first.inputs_agree:
+        return None
+    if "deterministic-algorithms" not in found.excluded and not any(
+        "deterministic-algorithms" in one.factors for one in found.tried
+    ):
+        return None
+    said = f"{first.operation} gave different results from the same inputs, whatever was fixed around it"
+    return Suspect("racing-operation", None, first.location, said, 97)
+
+
+def _share(found: Found, factor: Factor | None) -> str:
+    """Where the runs differ while all members but this one are fixed."""
+    everyone = set(_factors(found.members))
+    for one in reversed(found.tried):
+        if one.outcome == "differ" and set(one.factors) == everyone - {factor} and len(everyone) > 1:
+            return f"alone: the runs differ from {moment(one)} on"
+    return ""
+
+
+def moment(tried: Tried) -> str:
+    """Where runs part, in words: a step and a link."""
+    return f"step {tried.step:,} ({tried.link})" if tried.step is not None else f"the {tried.link}"
+
+
+def _entry(runs: Sequence[RunEvidence], source: Source) -> str | None:
+    """The project's file that the command starts, where it is a script whose text is at hand."""
+    main = next((trace for trace in runs[0].processes if trace.role in ("main", "rank 0")), None)
+    if main is None or not main.hello.label.endswith(".py"):
+        return None
+    for name in own_sources(runs[0]):
+        if name.rpartition("/")[2] == main.hello.label and source(name) is not None:
+            return name
+    return None
+
+
+def _price(runs: Sequence[RunEvidence], proof: Sequence[RunEvidence]) -> float | None:
+    """The share of steps per second that is lost: medians of the audit's runs and of those that prove."""
+    # The first of those that prove also told which lines draw, which takes time.
+    without = [speed for one in runs if (speed := _speed(one)) is not None]
+    with_it = [speed for one in proof[1:] if (speed := _speed(one)) is not None]
+    if not without or not with_it:
+        return None
+    return round(1 - median(with_it) / median(without), 3)
+
+
+def _speed(run: RunEvidence) -> float | None:
+    """Steps per second of the process that took most, from its first digested step to its last."""
+    best = max(run.processes, key=lambda trace: len(trace.steps), default=None)
+    if best is None or len(best.steps) < 2:
+        return None
+    first, last = best.steps[0], best.steps[-1]
+    steps, seconds = last.n - first.n, (last.ns - first.ns) / 1e9
+    return steps / seconds if steps >= _LEAST_STEPS and seconds >= _LEAST_SECONDS else None
+
+
+def _sentence(
+    found: Found, concluded: Sequence[Cause], divergence: Divergence, state: str, localisation: Localisation | None
+) -> str:
+    where = f"Step {divergence.step:,}, {divergence.link}" if divergence.step is not None else f"The {divergence.link}"
+    parts = []
+    for cause in concluded[: 3 if found.members else 1]:
+        at = f" ({cause.location.file}:{cause.location.line})" if cause.location is not None else ""
+        parts.append(f"{cause.said}{at}")
+    told = "; and ".join(parts)
+    if state == "proven":
+        fixed = " and ".join(_factors(found.members))
+        end = "" if found.until is None else f" up to step {found.until:,}"
+        return f"{where}: {told}. With {fixed}, {found.replicates} of {found.replicates} runs agree{end}."
+    if state == "unremovable":
+        at = f" The first that differs: {localisation.operation}." if localisation is not None and not told else ""
+        return f"{where}: no intervention makes the runs agree.{at}" + (
+            f" Most speaks for this: {told}." if told else ""
+        )
+    if not told:
+        return f"{where}: nothing in the evidence says why."
+    return f"{where}: {told}. That is not proven: {_why_not(found)}."
+
+
+def _why_not(found: Found) -> str:
+    if not found.finished:
+        return f"the budget ended after {found.runs} {'run' if found.runs == 1 else 'runs'}"
+    return "no trial settled it" if found.tried else "there is no intervention for it"

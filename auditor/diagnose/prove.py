@@ -1,0 +1,490 @@
+"""Proof by intervention: the smallest set of factors that, once fixed, makes the runs agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from auditor.diagnose.attribute import FACTOR_OF, STREAM_NAMES, STREAM_RULES, SURE, Source, Suspect, attribute, rank
+from auditor.diagnose.reading import rule_of
+from auditor.records.comparison import Comparison, Divergence
+from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
+from auditor.records.evidence import RunEvidence
+from auditor.records.trace import Draw, Place
+
+Run = Callable[[Trial, int], "RunEvidence | None"]
+"""Makes a trial; the second argument numbers (from 1) those that are held against one another. None: it cannot."""
+Compare = Callable[[Sequence[RunEvidence]], Comparison]
+Localise = Callable[[RunEvidence, RunEvidence], "tuple[Localisation, ...]"]
+
+LEVEL = 0.05
+"""How likely a set of factors that changes nothing may be to look like a proof."""
+
+# A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure. What
+# the others fix comes out by chance, perhaps one of two ways, and two runs that agree may do so by luck.
+_DRAWN_ANEW = frozenset(
+    {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
+)
+# These change results by themselves, as another thread count does: that results change with them shows nothing.
+_CHANGES_RESULTS = frozenset({"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"})
+# Tried by name only: with them a program may well fail or crawl.
+_LAST_RESORT = frozenset({"load-in-process", "no-tf32", "pin-seeds"})
+_WORTH_STOPPING = 0.6  # of a run's time: a trial that would be ended later than this is let go on to the end
+_LONGEST_CAPTURE = 4  # steps
+_DIFFERENCES = 6
+
+Outcome = Literal["agree", "differ", "failed", "unused"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the trials came to.
+
+    ``members`` are the suspects whose factors together make the runs agree; it is empty where nothing did.
+    ``necessary`` are the factors shown to be needed: without each, and with all the others, the runs differ. ``proof``
+    are the runs that agree, ``until`` the step after which they were ended (None: they ended by themselves). ``draws``
+    are the lines that drew from random streams in the trials.
+    """
+
+    members: tuple[Suspect, ...]
+    necessary: frozenset[Factor]
+    suspects: tuple[Suspect, ...]
+    tried: tuple[Tried, ...]
+    excluded: tuple[Factor, ...]
+    localisations: tuple[Localisation, ...]
+    replicates: int
+    runs: int
+    seconds: float
+    finished: bool
+    until: int | None = None
+    proof: tuple[RunEvidence, ...] = ()
+    draws: tuple[Draw, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def agreements(replicates: int, differing: int, factors: Sequence[Factor]) -> int:
+    """How many runs must agree with one another before their agreement is a proof.
+
+    Of ``replicates`` runs ``differing`` parted from the first one. By the rule of succession a further run then parts
+    with probability (differing + 1) / (replicates + 1); k runs that nothing was done to all agree with the complement
+    to the power of k − 1, which must be at most ``LEVEL``.
+    """
+    always = differing >= replicates - 1
+    if always and all(factor in _DRAWN_ANEW for factor in factors):
+        return 2
+    rate = (differing + 1) / (replicates + 1)
+    return 1 + max(1, math.ceil(math.log(LEVEL) / math.log(1 - rate)))
+
+
+class _Search:
+    """What was spent and tried so far; makes the runs."""
+
+    def __init__(
+        self, run: Run, compare: Compare, budget: float, runs: Sequence[RunEvidence], comparison: Comparison
+    ) -> None:
+        self.compare = compare
+        self.ordinary = max(one.run.seconds for one in runs)
+        self.estimate = self.ordinary
+        self.tried: list[Tried] = []
+        self.made = 0
+        self.seconds = 0.0
+        self.out = False
+        self._run = run
+        self._budget = budget
+        self._replicates = len(runs)
+        self._differing = len({one.runs for one in comparison.divergences})
+
+    def affordable(self, runs: int = 1) -> bool:
+        """Whether so many further runs fit into the budget."""
+        return not self.out and self.seconds + runs * self.estimate <= self._budget
+
+    def trial(self, trial: Trial, replicate: int) -> RunEvidence | None:
+        """One more run; None where the budget, or whoever makes them, gives no more."""
+        evidence = self._run(trial, replicate) if self.affordable() else None
+        if evidence is None:
+            self.out = True
+            return None
+        self.made += 1
+        self.seconds += evidence.run.seconds
+        self.estimate = evidence.run.seconds
+        return evidence
+
+    def together(
+        self, trial: Trial, factor: Factor | None
+    ) -> tuple[Tried | None, tuple[RunEvidence, ...], Comparison | None]:
+        """Run with a set of factors until two runs differ or enough agree; None where the budget ended before that.
+
+        Where ``factor`` finds nothing to change, that is the outcome.
+        """
+        began, start = self.seconds, self.made + 1
+        runs: list[RunEvidence] = []
+        comparison = None
+        wanted = agreements(self._replicates, self._differing, trial.factors)
+        outcome: Outcome = "agree"
+        said = ""
+        while len(runs) < wanted and outcome == "agree":
+            # Only the first tells which lines draw: what that costs must not reach the run whose speed is told.
+            evidence = self.trial(trial if not runs else _plain(trial), len(runs) + 1)
+            if evidence is None:
+                return None, tuple(runs), comparison
+            runs.append(evidence)
+            if evidence.run.ending.status != "ok":
+                outcome, said = "failed", evidence.run.ending.message or evidence.run.ending.status
+            elif factor is not None and factor not in _effective(evidence):
+                outcome, said = "unused", f"nothing to change for {factor}"
+            elif len(runs) > 1:
+                comparison = self.compare(runs)
+                outcome = "differ" if comparison.divergences else "agree"
+        divergence = comparison.divergences[0] if comparison is not None and outcome == "differ" else None
+        tried = Tried(
+            factors=trial.factors,
+            runs=tuple(range(start, self.made + 1)),
+            outcome=outcome,
+            seconds=round(self.seconds - began, 3),
+            step=divergence.step if divergence else None,
+            link=divergence.link if divergence else "",
+            said=said,
+        )
+        self.tried.append(tried)
+        return tried, tuple(runs), comparison
+
+    def until_differs(self, trial: Trial) -> tuple[tuple[RunEvidence, RunEvidence], Divergence] | None:
+        """Two runs that differ, as often as it takes at the rate at which the audit's own did; None: there are none."""
+        runs: list[RunEvidence] = []
+        for replicate in range(1, agreements(self._replicates, self._differing, ("serial-threads",)) + 1):
+            evidence = self.trial(trial, replicate)
+            if evidence is None or evidence.run.ending.status != "ok":
+                return None
+            runs.append(evidence)
+            if len(runs) > 1 and (found := self.compare((runs[0], runs[-1])).divergences):
+                return (runs[0], runs[-1]), found[0]
+        return None
+
+
+def _plain(trial: Trial) -> Trial:
+    return Trial(trial.factors, trial.until, None, False, trial.pins)
+
+
+def _effective(evidence: RunEvidence) -> set[str]:
+    """The factors that found something to change."""
+    return {line.factor for trace in evidence.processes for line in trace.perturbed}
+
+
+def _trial(members: Sequence[Suspect], until: int | None, *, draws: bool = False) -> Trial:
+    factors = tuple(factor for factor in FACTORS if factor in {one.factor for one in members})
+    pins = tuple(dict.fromkeys(pin for one in members for pin in one.pins))
+    return Trial(factors, until, None, draws, pins)
+
+
+def prove(
+    runs: Sequence[RunEvidence],
+    comparison: Comparison,
+    run: Run,
+    compare: Compare,
+    localise: Localise,
+    source: Source,
+    budget: float,
+) -> Found:
+    """Find a minimal set of suspects whose factors make the runs agree, by trials within ``budget`` (wall seconds).
+
+    Suspects are taken one by one, the strongest first; each that moves the divergence on is kept, and what then comes
+    to light is looked at anew. Where the evidence names none that is strong enough, operations and lines are captured
+    in two runs at the step concerned, and the first that differs names the next suspects.
+    """
+    search = _Search(run, compare, budget, runs, comparison)
+    hunt = _Hunt(search, localise, source, runs, comparison.divergences[0])
+    members, proof = hunt.go()
+    if not proof and not search.out and not hunt.hopeless:
+        members, proof = _everything(search, hunt)
+    needed, members, proof = _needed(search, hunt, members, proof)
+    in_force = {one.factor for one in members}
+    excluded = {factor for one in search.tried if one.outcome == "differ" for factor in one.factors} - in_force
+    return Found(
+        members=members if proof else (),
+        necessary=frozenset(needed),
+        suspects=hunt.every,
+        tried=tuple(search.tried),
+        excluded=tuple(factor for factor in FACTORS if factor in excluded),
+        localisations=hunt.localisations,
+        replicates=len(proof),
+        until=hunt.until,
+        runs=search.made,
+        seconds=round(search.seconds, 3),
+        finished=not search.out,
+        proof=proof,
+        draws=tuple(hunt.draws),
+        notes=tuple(hunt.notes),
+    )
+
+
+class _Hunt:
+    """Takes one suspect after the other, until the runs agree or nothing strong enough is left."""
+
+    def __init__(
+        self,
+        search: _Search,
+        localise: Localise,
+        source: Source,
+        runs: Sequence[RunEvidence],
+        divergence: Divergence,
+    ) -> None:
+        self.members: tuple[Suspect, ...] = ()
+        self.needed: set[Factor] = set()
+        self.localisations: tuple[Localisation, ...] = ()
+        self.draws: list[Draw] = []
+        self.notes: list[str] = []
+        self._search = search
+        self._localise = localise
+        self._source = source
+        self._refused: set[Factor] = set()
+        self._captured = False
+        self._look(runs, divergence)
+        self.every = self.suspects
+
+    def _look(self, runs: Sequence[RunEvidence], divergence: Divergence) -> None:
+        """Take up a divergence: the first one, or the next that comes to light once others are removed."""
+        self._pair = _pair(runs, divergence)
+        self.divergence = divergence
+        self.until = _until(self._pair[0], divergence)
+        self.suspects = attribute(*self._pair, divergence, self._source)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the strongest suspect is one that no intervention can settle."""
+        return bool(self.suspects) and self.suspects[0].factor is None and self.suspects[0].weight >= SURE
+
+    def go(self) -> tuple[tuple[Suspect, ...], tuple[RunEvidence, ...]]:
+        """The members of a set that suffices with the runs that show it, or what was kept so far and none."""
+        while not self._search.out and not self.hopeless:
+            waiting = self._waiting()
+            if not self._captured and (not waiting or waiting[0].weight < SURE):
+                self._capture()
+                continue
+            if not waiting:
+                break
+            proof = self._try(waiting)
+            if proof:
+                return self.members, proof
+        return self.members, ()
+
+    def _waiting(self) -> list[Suspect]:
+        done = self._refused | {one.factor for one in self.members}
+        return [one for one in self.suspects if one.factor is not None and one.factor not in done]
+
+    def _try(self, waiting: Sequence[Suspect]) -> tuple[RunEvidence, ...]:
+        factor = waiting[0].factor
+        wanted = (*self.members, *(one for one in waiting if one.factor == factor))
+        tried, evidence, comparison = self._search.together(_trial(wanted, self.until, draws=True), factor)
+        if evidence:
+            self.draws += [draw for trace in evidence[0].processes for draw in trace.draws]
+        if tried is None or factor is None:
+            return ()
+        if tried.outcome == "agree":
+            self.members, self.needed = wanted, {factor}
+            return evidence if self.until is None else self._to_the_end(evidence)
+        if tried.outcome == "differ" and comparison is not None and _later(comparison.divergences[0], self.divergence):
+            self.members = wanted
+            self._look(evidence, comparison.divergences[0])
+            self.every = rank((*self.every, *self.suspects))
+            self._captured = False
+        else:
+            self._refused.add(factor)
+        return ()
+
+    def _to_the_end(self, evidence: tuple[RunEvidence, ...]) -> tuple[RunEvidence, ...]:
+        """Whether the runs agree beyond the step where they first parted, as far as the budget goes."""
+        search, until = self._search, self.until
+        search.estimate = search.ordinary
+        if not search.affordable(2):
+            self.notes.append(f"the proof goes as far as step {until}: runs to the end did not fit into the budget")
+            search.estimate = evidence[-1].run.seconds
+            return evidence
+        tried, whole, comparison = search.together(_trial(self.members, None), None)
+        if tried is not None and tried.outcome == "agree":
+            self.until = None
+            return whole
+        if tried is not None and comparison is not None and comparison.divergences:
+            self._look(whole, comparison.divergences[0])
+            self.every = rank((*self.every, *self.suspects))
+            self._captured = False
+            return ()
+        self.notes.append(f"the proof goes as far as step {until}")
+        return evidence
+
+    def _capture(self) -> None:
+        """Run twice with operations and lines captured where the runs part; what differs first names suspects."""
+        self._captured = True
+        search, divergence = self._search, self.divergence
+        window = _window(self._pair[0], divergence)
+        base = _trial(self.members, self.until)
+        if window.last is not None and window.last - window.first >= _LONGEST_CAPTURE:
+            found = search.until_differs(Trial(base.factors, base.until, None, False, base.pins, window))
+            if found is None:
+                return
+            self._pair, divergence = found
+            self.divergence = divergence
+            window = _window(self._pair[0], divergence)
+        found = search.until_differs(Trial(base.factors, base.until, window, True, base.pins))
+        if found is None:
+            return
+        (first, other), _ = found
+        self.draws += [draw for trace in first.processes for draw in trace.draws]
+        self.localisations = self._localise(first, other)
+        located = _located(self.localisations, self._source)
+        self.suspects = rank((*self.suspects, *located))
+        self.every = rank((*self.every, *located))
+
+
+def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[Suspect]:
+    """What the first differences of two captures speak for: the earlier, the more."""
+    for at, found in enumerate(localisations[:_DIFFERENCES]):
+        weight = 96 - 4 * at
+        if found.random:
+            rule, factor = STREAM_RULES[found.random]
+            said = f"{found.operation} draws from {STREAM_NAMES[found.random]}, and nothing fixed its state"
+            yield Suspect(rule, factor, found.location, said, weight)
+        elif found.kind == "operation":
+            if not found.inputs_agree:
+                continue
+            said = f"{found.operation} gave different results from the same inputs"
+            yield Suspect("nondeterministic-operation", "deterministic-algorithms", found.location, said, weight)
+            # A thread of the program may have had its part in it.
+            yield Suspect("thread-race", "serial-threads", found.location, said, weight - 10)
+            yield Suspect("thread-count", "one-thread", found.location, said, weight - 20)
+        else:
+            text = found.operation or _line_of(found.location, source)
+            known = rule_of(text)
+            rules = [known] if known is not None else ["hash-order", "address-order", "thread-race"]
+            said = f"{found.variable or 'what a line computes'} differs first after this line"
+            for less, name in enumerate(rules):
+                yield Suspect(name, FACTOR_OF[name], found.location, said, weight - 8 * less)
+
+
+def _line_of(place: Place | None, source: Source) -> str:
+    text = source(place.file) if place is not None else None
+    lines = text.splitlines() if text is not None else []
+    return lines[place.line - 1] if place is not None and 0 < place.line <= len(lines) else ""
+
+
+def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tuple[RunEvidence, ...]]:
+    """Fix all that can be fixed; where the runs then agree, leave out what is not needed (delta debugging).
+
+    A. Zeller and R. Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.
+    """
+    by_factor = {one.factor: one for one in reversed(hunt.every) if one.factor is not None}
+    for rule, factor in FACTOR_OF.items():
+        by_factor.setdefault(factor, Suspect(rule, factor, None, "no other suspect was left", 1))
+    members = tuple(one for one in by_factor.values() if one.factor not in _LAST_RESORT)
+    tried, proof, _ = search.together(_trial(members, hunt.until), None)
+    if tried is None or tried.outcome != "agree":
+        return hunt.members, ()
+    effective = _effective(proof[0])
+    members = tuple(one for one in members if one.factor in effective)
+    parts = 2
+    while len(members) > 1:
+        size = -(-len(members) // parts)
+        chunks = [members[at : at + size] for at in range(0, len(members), size)]
+        for chunk in chunks:
+            rest = tuple(one for one in members if one not in chunk)
+            tried, evidence, _ = search.together(_trial(rest, hunt.until), None)
+            if tried is None:
+                return members, proof
+            if tried.outcome == "agree":
+                members, proof, parts = rest, evidence, max(parts - 1, 2)
+                break
+        else:
+            if parts >= len(members):
+                # Each was left out once, and the runs differed.
+                hunt.needed = {one.factor for one in members if one.factor is not None}
+                return members, proof
+            parts = min(2 * parts, len(members))
+    hunt.needed = {one.factor for one in members if one.factor is not None}
+    return members, proof
+
+
+def _needed(
+    search: _Search, hunt: _Hunt, members: tuple[Suspect, ...], proof: tuple[RunEvidence, ...]
+) -> tuple[set[Factor], tuple[Suspect, ...], tuple[RunEvidence, ...]]:
+    """Which factors of a set that suffices are needed: without each, and with all others, the runs must differ."""
+    needed = set(hunt.needed)
+    for factor in FACTORS:
+        factors = {one.factor for one in members}
+        if not proof or factor not in factors or factor in needed:
+            continue
+        if len(factors) == 1:
+            needed.add(factor)
+            break
+        rest = tuple(one for one in members if one.factor != factor)
+        outcome, evidence = _without(search, rest, hunt.until, factor, proof)
+        if outcome == "differ":
+            needed.add(factor)
+        elif outcome == "agree":
+            members, proof = rest, evidence
+    return needed, members, proof
+
+
+def _without(
+    search: _Search, rest: tuple[Suspect, ...], until: int | None, factor: Factor, proof: tuple[RunEvidence, ...]
+) -> tuple[str, tuple[RunEvidence, ...]]:
+    """Whether the runs agree without one factor: ``agree``, ``differ``, or empty where that could not be told."""
+    if factor in _CHANGES_RESULTS:
+        tried, evidence, _ = search.together(_trial(rest, until), None)
+        return (tried.outcome if tried is not None else ""), evidence
+    # What the factor fixed is now as it comes; where that has a say, this run differs from those that had it fixed.
+    began, number = search.seconds, search.made + 1
+    trial = _trial(rest, until)
+    alone = search.trial(trial, 2)
+    if alone is None or alone.run.ending.status != "ok":
+        return "", ()
+    comparison = search.compare((proof[-1], alone))
+    divergence = comparison.divergences[0] if comparison.divergences else None
+    outcome: Literal["agree", "differ"] = "agree" if divergence is None else "differ"
+    search.tried.append(
+        Tried(
+            factors=trial.factors,
+            runs=(number,),
+            outcome=outcome,
+            seconds=round(search.seconds - began, 3),
+            step=divergence.step if divergence else None,
+            link=divergence.link if divergence else "",
+        )
+    )
+    return outcome, (*proof[:-1], alone)
+
+
+def _pair(runs: Sequence[RunEvidence], divergence: Divergence) -> tuple[RunEvidence, RunEvidence]:
+    by_number = {one.run.number: one for one in runs}
+    return by_number[divergence.runs[0]], by_number[divergence.runs[1]]
+
+
+def _later(new: Divergence, old: Divergence) -> bool:
+    """Whether a divergence comes after another: something was removed, and what it hid is seen now."""
+    return _moment(new) > _moment(old)
+
+
+def _moment(divergence: Divergence) -> tuple[float, int]:
+    links = ("init", "batch", "loss", "gradients", "parameters", "steps", "final", "streams", "checkpoint", "metric")
+    step = 0.0 if divergence.link == "init" else math.inf if divergence.step is None else float(divergence.step)
+    return step, links.index(divergence.link)
+
+
+def _until(first: RunEvidence, divergence: Divergence) -> int | None:
+    """The step after which a trial may end; None where that would save little, or the divergence has no step."""
+    step = 1 if divergence.link == "init" else divergence.step
+    trace = next((trace for trace in first.processes if trace.role == divergence.process), None)
+    if step is None or trace is None or trace.end is None or trace.end.ns <= 0:
+        return None
+    reached = next((one.ns for one in trace.steps if one.n >= step), None)
+    return step if reached is not None and reached < _WORTH_STOPPING * trace.end.ns else None
+
+
+def _window(first: RunEvidence, divergence: Divergence) -> Window:
+    """The steps in which two runs part; those that were digested say it only so far."""
+    if divergence.link == "init":
+        return Window(1, 1)
+    if divergence.step is not None:
+        return Window((divergence.last_identical_step or 0) + 1, divergence.step)
+    ends = [trace.end.steps for trace in first.processes if trace.role == divergence.process and trace.end is not None]
+    return Window((divergence.last_identical_step or max(ends, default=0)) + 1, None)

@@ -1,0 +1,148 @@
+"""Reading the project's source for what may be why runs differ: which line does something that depends on chance."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import msgspec
+
+_CLOCK = frozenset(
+    {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "now"}
+    | {"utcnow", "today", "localtime", "gmtime", "ctime"}
+)
+_CLOCK_OWNERS = frozenset({"time", "datetime", "date"})
+_CALLS = (
+    (
+        "entropy-read",
+        {"urandom", "uuid4", "uuid1", "token_hex", "token_bytes", "token_urlsafe", "randbelow", "randbits"},
+    ),
+    ("pid-read", {"getpid", "getppid"}),
+    ("unsorted-listing", {"listdir", "scandir", "iterdir", "glob", "rglob", "iglob", "walk"}),
+    ("thread-race", {"as_completed", "imap_unordered", "ThreadPoolExecutor", "ProcessPoolExecutor", "ThreadPool"}),
+)
+_SETS = frozenset({"set", "frozenset"})
+_ORDERED = frozenset({"sorted", "len", "sum", "min", "max", "any", "all", "set", "frozenset"})
+# Rules by what a single line says, where it cannot be parsed by itself or says more than one thing; the first counts.
+_WORDS = (
+    ("clock-read", re.compile(r"\btime\.(time|monotonic|perf_counter|process_time)|\.(now|utcnow|today)\(|\bclock\b")),
+    ("entropy-read", re.compile(r"\burandom\b|\buuid\d?\b|\bsecrets\.|\btoken_(hex|bytes)\b|SystemRandom")),
+    ("pid-read", re.compile(r"\bgetp?pid\b")),
+    ("unsorted-listing", re.compile(r"\b(listdir|scandir|iterdir|r?glob|iglob|walk)\(")),
+    ("thread-race", re.compile(r"\b(as_completed|imap_unordered|Thread|ThreadPool\w*|submit|Queue)\b")),
+    ("address-order", re.compile(r"(?<![\w.])id\(|key\s*=\s*id\b|\brepr\(|__hash__")),
+    ("hash-order", re.compile(r"(?<![\w.])(hash|set|frozenset)\(|key\s*=\s*hash\b")),
+    ("unseeded-numpy-generator", re.compile(r"\b(default_rng|RandomState|SeedSequence)\(\s*\)")),
+    ("unseeded-numpy-global", re.compile(r"\b(np|numpy)\.random\.\w+\(")),
+    ("unseeded-torch", re.compile(r"\btorch\.(rand\w*|normal|bernoulli|multinomial)\(|\bdropout\b")),
+    ("unseeded-python-random", re.compile(r"(?<![\w.])random\.\w+\(")),
+)
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A line that does what ``rule`` is about."""
+
+    rule: str
+    line: int
+
+
+def sightings(source: str) -> tuple[Sighting, ...]:
+    """What a source file does that may depend on chance, by line; empty where it cannot be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+    reader = _Reader()
+    reader.visit(tree)
+    return tuple(sorted(set(reader.found), key=lambda one: (one.line, one.rule)))
+
+
+def rule_of(text: str) -> str | None:
+    """The rule that a single line of source is about, by its words; None where nothing is known of it."""
+    code = text.partition("#")[0]
+    return next((rule for rule, words in _WORDS if words.search(code)), None)
+
+
+class _Reader(ast.NodeVisitor):
+    """Collects sightings. Names that were bound to a set in the same file are followed one step."""
+
+    def __init__(self) -> None:
+        self.found: list[Sighting] = []
+        self._sets: set[str] = set()
+        self._sorted: set[ast.AST] = set()
+
+    def _see(self, rule: str, node: ast.AST) -> None:
+        self.found.append(Sighting(rule, getattr(node, "lineno", 0)))
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if self._is_set(node.value):
+            self._sets.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> None:
+        self._iterated(node.iter)
+        self.generic_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        if node not in self._sorted:
+            self._iterated(node.iter)
+        self.generic_visit(node)
+
+    def visit_SetComp(self, node: ast.SetComp) -> None:
+        self._sorted.update(node.generators)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = _last_name(node.func)
+        owner = _last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        if name in _ORDERED:
+            # What is sorted, counted or added up does not show the order it came in.
+            for argument in node.args:
+                if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
+                    self._sorted.update(argument.generators)
+        elif name in ("list", "tuple", "enumerate", "iter", "next", "join", "array", "tensor", "fromiter"):
+            for argument in node.args[:1]:
+                self._iterated(argument)
+        rule = self._rule_of_call(name, owner, node)
+        if rule is not None:
+            self._see(rule, node)
+        for keyword in node.keywords:
+            if keyword.arg == "key" and isinstance(keyword.value, ast.Name) and keyword.value.id in ("id", "hash"):
+                self._see("address-order" if keyword.value.id == "id" else "hash-order", node)
+        self.generic_visit(node)
+
+    def _rule_of_call(self, name: str, owner: str, node: ast.Call) -> str | None:
+        for rule, names in _CALLS:
+            if name in names:
+                return rule
+        if name in _CLOCK:
+            return "clock-read" if owner in _CLOCK_OWNERS or not owner else None
+        if name == "Thread":
+            return "thread-race" if owner in ("threading", "") else None
+        if name in ("id", "hash"):
+            return None if owner else "address-order" if name == "id" else "hash-order"
+        if name == "pop" and isinstance(node.func, ast.Attribute) and self._is_set(node.func.value):
+            return "hash-order"
+        return None
+
+    def _iterated(self, value: ast.expr) -> None:
+        if self._is_set(value):
+            self._see("hash-order", value)
+
+    def _is_set(self, value: ast.expr) -> bool:
+        if isinstance(value, (ast.Set, ast.SetComp)):
+            return True
+        if isinstance(value, ast.Call):
+            name = _last_name(value.func)
+            if name in _SETS and isinstance(value.func, ast.Name):
+                return True
+            return name in ("union", "intersection", "difference", "symmetric_difference")
+        if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.BitOr, ast.BitAnd, ast.Sub)):
+            return self._is_set(value.left) or self._is_set(value.right)
+        return isinstance(value, ast.Name) and value.id in self._sets
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
