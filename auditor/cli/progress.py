@@ -39,6 +39,8 @@ def describe(event: Progress) -> str:
 
 def started(event: RunStarted) -> str:
     """The line for the start of a run."""
+    if event.trial:
+        return f"why they differ, run {event.number}: {event.trial}"
     seed = f", seed {event.seed}" if event.seed is not None else ""
     # Why it is not the stronger means is in run.json; only what is not isolated at all must be known at once.
     if event.isolation is None:
@@ -54,7 +56,8 @@ def ended(event: RunEnded) -> str:
     says = {"ok": "done", "timeout": "ran past its time limit", "stopped": "ended at its first divergence"}
     again = ", and is tried again" if event.again else ""
     said = says.get(event.ending.status, event.ending.status)
-    return f"run {event.number}: {said} after {duration(event.seconds)}{again}"
+    which = f"why they differ, run {event.number}" if event.trial else f"run {event.number}"
+    return f"{which}: {said} after {duration(event.seconds)}{again}"
 
 
 class Screen:
@@ -104,6 +107,8 @@ class Screen:
                 if self._bar is not None:
                     seed = f", seed {event.seed}" if event.seed is not None and self._of > 2 else ""
                     text = f"run {event.number} of {event.of}{seed}"
+                    if event.trial:
+                        text = f"why they differ, run {event.number}"
                     self._tasks[event.number] = self._bar.add_task(text, total=None, said="")
             case Progress():
                 self._update(event)

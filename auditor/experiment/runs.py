@@ -11,7 +11,7 @@ from auditor.config import DEFAULT_SEED, SEED_PLACEHOLDER, Request, with_seed
 from auditor.experiment.executors import Executor, Launch, Outcome
 from auditor.experiment.interpreters import without_trace
 from auditor.experiment.progress import Follower, Sight, StepsAgree
-from auditor.experiment.variation import kept_by, told, variables_of, varies_order
+from auditor.experiment.variation import kept_by, purpose_of, told, variables_of, varies_order
 from auditor.records.diagnosis import Trial
 from auditor.records.progress import Event, Progress, RunEnded, RunStarted
 from auditor.records.run import Ending, Isolation, RunRecord
@@ -94,7 +94,8 @@ def execute(
             replicate=task.replicate,
             fixed_addresses="fix-addresses" in trial.factors,
         )
-        on_event(RunStarted(number, task.of, task.seed, executor.isolation))
+        purpose = "" if task.trial is None else purpose_of(task.trial)
+        on_event(RunStarted(number, task.of, task.seed, executor.isolation, purpose))
         follower = Follower(paths.trace, reference, steps_agree)
         fail_fast = request.settings.fail_fast and task.replicate > 1
         began = time.monotonic()
@@ -117,11 +118,13 @@ def execute(
         if outcome.ending.status == "stopped" and stopping():
             raise Stopped
     except (KeyboardInterrupt, Stopped):
-        on_event(RunEnded(number, time.monotonic() - began, Ending("interrupted", None, 0, "interrupted")))
+        ending = Ending("interrupted", None, 0, "interrupted")
+        on_event(RunEnded(number, time.monotonic() - began, ending, trial=task.trial is not None))
         raise
     follower.look()
     record = store.finish_run(_record(task, command, executor, outcome, follower.pids))
-    on_event(RunEnded(number, outcome.seconds, outcome.ending, task.again and outcome.ending.status != "ok"))
+    again = task.again and outcome.ending.status != "ok"
+    on_event(RunEnded(number, outcome.seconds, outcome.ending, again, task.trial is not None))
     return record
 
 

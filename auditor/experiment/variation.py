@@ -81,3 +81,10 @@ def told(trial: Trial) -> dict[str, Any]:
     if trial.capture is not None:
         found["capture"] = {"first": trial.capture.first, "last": trial.capture.last}
     return found
+
+
+def purpose_of(trial: Trial) -> str:
+    """What a trial is for, in a few words."""
+    if trial.capture is not None:
+        return "what differs first"
+    return " ".join(trial.factors) or "as it is"

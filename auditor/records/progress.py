@@ -8,12 +8,16 @@ from auditor.records.run import Ending, Isolation
 
 
 class RunStarted(msgspec.Struct, frozen=True):
-    """Run ``number`` of ``of`` begins; ``isolation`` is None where only its executor will know."""
+    """Run ``number`` of ``of`` begins; ``isolation`` is None where only its executor will know.
+
+    ``trial`` says what a run of a diagnosis is for; it is empty for the audit's own runs.
+    """
 
     number: int
     of: int
     seed: int | None
     isolation: Isolation | None
+    trial: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -32,12 +36,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class RunEnded(msgspec.Struct, frozen=True):
-    """Run ``number`` is over; ``again`` says that it failed and is tried again."""
+    """Run ``number`` is over; ``again`` says that it failed and is tried again, ``trial`` that a diagnosis made it."""
 
     number: int
     seconds: float
     ending: Ending
     again: bool = False
+    trial: bool = False
 
 
 Event = RunStarted | Progress | RunEnded
