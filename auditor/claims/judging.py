@@ -55,7 +55,7 @@ def examine(ledger: Ledger, results: Results, with_power: bool = False, seed: in
         found = rankings.ranking(blocks, alpha)
         if found is not None and found not in found_rankings:
             found_rankings.append(found)
-    notes = [*results.empty, *results.notes, *_mixed_divisors(ledger.claim, judged)]
+    notes = [*results.empty, *results.notes, *_mixed_divisors(ledger.claim, judged), *_uncorrected(ledger)]
     if any("method" not in one.labels for one in results.observations):
         notes.append(_NO_METHOD)
     return ClaimsReport(
@@ -187,7 +187,7 @@ def _best(group: Sequence[Runs], lower: bool, alpha: float, deterministic: Seque
     if len(usable) < 2:
         return None
     winner, first = sorted(usable, key=lambda pair: pair[1].mean if lower else -pair[1].mean)[0]
-    p = [order.welch(first, seeds, alpha).p for one, seeds in usable if one is not winner]
+    p = [order.judged_p(first, seeds) for one, seeds in usable if one is not winner]
     return winner if all(value < alpha for value in ranks.holm(p)) else None
 
 
@@ -221,6 +221,26 @@ def _mixed_divisors(claims: Sequence[Claim], judged: Sequence[Judged]) -> list[s
     listed = [", ".join(map(str, numbers)) for numbers in (sample, population)]
     return [
         f"mixed ddof: the std of claim {listed[0]} divides by n − 1 (ddof=1), that of claim {listed[1]} by n (ddof=0)"
+    ]
+
+
+def _uncorrected(ledger: Ledger) -> list[str]:
+    """How much may be chance where several claims are tests: nothing is corrected over the claims of a ledger."""
+    levels = []
+    for claim in ledger.claim:
+        match claim:
+            case OrderClaim() | RankClaim():
+                levels.append(_alpha(claim, ledger))
+            case FriedmanClaim(p_below=level) if level is not None:
+                levels.append(float(level))
+            case PostHocClaim(different=True, p_below=level):
+                levels.append(float(level if level is not None else ledger.alpha))
+    if len(levels) < 2:
+        return []
+    return [
+        f"{len(levels)} claims are tests, each at its own level; nothing is corrected over them: if none of their "
+        f"differences existed, the chance that one or more of them came out as shown would be up to "
+        f"{min(1.0, sum(levels)):.0%}"  # the union bound
     ]
 
 

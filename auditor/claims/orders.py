@@ -73,14 +73,12 @@ def _in_group(
     first, second = sides
     if first is None or second is None:
         return Outcome("cannot-be-checked", "; ".join(dict.fromkeys(gaps + notes)), {})
-    found = _compared(claim, first, second, lower, alpha, alpha_against)
-    measured = dict(found.measured)
-    if better is not None and than is not None:
+    exact = None
+    if better is not None and than is not None and min(len(better.finite), len(than.finite)) > 1:
         exact = order.permutation_p(better.finite, than.finite)
-        if exact is not None and min(len(better.finite), len(than.finite)) > 1:
-            measured["p_permutation"] = exact
+    found = _compared(claim, first, second, lower, alpha, alpha_against, exact)
     reason = "; ".join(dict.fromkeys([*gaps, found.reason, *notes]))
-    return Outcome("cannot-be-checked" if gaps else found.status, reason, measured)
+    return Outcome("cannot-be-checked" if gaps else found.status, reason, found.measured)
 
 
 def _seeds(name: str, runs: Runs | None, deterministic: Sequence[str]) -> order.Seeds | None:
@@ -108,9 +106,17 @@ def _unequal(names: tuple[str, str], pair: tuple[Runs, Runs], deterministic: Seq
 
 
 def _compared(
-    claim: OrderClaim, first: order.Seeds, second: order.Seeds, lower: bool, alpha: float, alpha_against: float
+    claim: OrderClaim,
+    first: order.Seeds,
+    second: order.Seeds,
+    lower: bool,
+    alpha: float,
+    alpha_against: float,
+    exact: float | None = None,
 ) -> Outcome:
+    """Judge by Welch's test, or Student's where that is more careful; ``exact`` is what permutation says beside it."""
     found = order.welch(first, second, alpha)
+    p = order.judged_p(first, second)
     gain = -found.difference if lower else found.difference
     needed = order.seeds_needed(found.difference, first, second, alpha, WANTED_POWER)
     detectable = order.smallest_detectable(first, second, alpha, WANTED_POWER)
@@ -131,6 +137,13 @@ def _compared(
         "smallest_detectable": detectable,
         "seeds_needed": needed,
     }
+    tests = f"Welch, p = {_p(found.p)}"
+    if p > found.p:
+        measured["p_student"] = p
+        tests += f"; Student, which counts with sizes so unequal, p = {_p(p)}"
+    if exact is not None:
+        measured["p_permutation"] = exact
+        tests += f"; permutation, p = {_p(exact)}"
     size = abs(found.difference)
     if found.standard_error == 0:
         noise = f"{claim.better} {first.mean:.5g} against {claim.than} {second.mean:.5g}, neither of which varies"
@@ -138,11 +151,11 @@ def _compared(
         noise = (
             f"{claim.better} {first.mean:.5g} against {claim.than} {second.mean:.5g}: the difference {size:.3g} is "
             f"{size / found.standard_error:.2g} times its standard error {found.standard_error:.3g} "
-            f"(Welch, p = {_p(found.p)})"
+            f"({tests})"
         )
-    if gain > 0 and found.p < alpha:
+    if gain > 0 and p < alpha:
         return Outcome("supported", noise, measured)
-    if gain < 0 and found.p < alpha_against:
+    if gain < 0 and p < alpha_against:
         return Outcome("contradicted", f"the contrary is shown: {noise}", measured)
     way = "" if gain > 0 else ", and it points the other way" if gain < 0 else ""
     told = (

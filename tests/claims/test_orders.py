@@ -174,3 +174,32 @@ def test_equal_results_differ_by_nothing(study):
     judged = study.judge(ORDER)
     assert judged.status == "not-supported"
     assert "there is no difference" in judged.reason
+
+
+def test_three_seeds_against_many_are_judged_by_the_more_careful_test(study):
+    # By chance the three lie close together: Welch believes their variance, Student pools it.
+    study.write("FD002", "GRACE", [7.00, 7.01, 7.02])
+    study.write("FD002", "GABA", [7.0, 7.2, 7.4, 7.6, 7.8, 8.0, 7.1, 7.3, 8.6, 8.9])
+    (judged,) = study.examine(ORDER.replace('metric = "rmse" }', 'metric = "rmse" }\nalpha = 0.04')).claims
+    assert judged.measured["p"] < 0.04 < judged.measured["p_student"]
+    assert "Student, which counts with sizes so unequal" in judged.reason
+    assert judged.status != "supported"
+
+
+def test_permutation_is_told_beside_welch(study):
+    study.write("FD002", "GRACE", [7.0, 7.1, 7.2])
+    study.write("FD002", "GABA", [8.0, 8.1, 8.2])
+    (judged,) = study.examine(ORDER).claims
+    assert judged.status == "supported"
+    assert judged.measured["p_permutation"] == pytest.approx(0.1)  # the least there is among 20 rearrangements
+    assert "; permutation, p = 0.1)" in judged.reason
+    assert "p_student" not in judged.measured
+
+
+def test_how_much_may_be_chance_is_said_of_several_tests(study):
+    study.write("FD002", "GRACE", [7.0, 7.1, 7.2])
+    study.write("FD002", "GABA", [8.0, 8.1, 8.2])
+    assert not any("corrected" in note for note in study.examine(ORDER).notes)
+    (note,) = study.examine(ORDER + ORDER.replace('than   = "GABA"', 'than   = "GABA"\nalpha  = 0.01')).notes
+    assert note.startswith("2 claims are tests, each at its own level; nothing is corrected over them")
+    assert note.endswith("would be up to 6%")
