@@ -86,6 +86,9 @@ def seed_expression(source: str, line: int | None = None) -> str:
     found = re.search(r"\b(args|opt|opts|cfg|config|hparams)\.seed\b", source)
     if found:
         return found.group()
+    parsed = re.search(r"(?m)^\s*(\w+)\s*=\s*[\w.]+\.parse_args\(", source)
+    if parsed and re.search(r"""["']--seed["']""", source):
+        return f"{parsed.group(1)}.seed"
     above = "\n".join(source.splitlines()[: line if line is not None else None])
     bound = re.search(r"(?m)^\s*(SEED|seed)\s*(?::[^=\n]+)?=", above) or re.search(r"def \w+\([^)]*\b(seed)\b", above)
     return bound.group(1) if bound else _DEFAULT_SEED

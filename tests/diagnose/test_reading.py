@@ -1,0 +1,74 @@
+"""What a source file does that may depend on chance, and what is no such thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from auditor.diagnose.reading import rule_of, sightings
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("for word in set(words):", "hash-order"),
+        ("names = list({a, b})", "hash-order"),
+        ("x = [f(v) for v in {a, b}]", "hash-order"),
+        ("bucket = hash(name) % 8", "hash-order"),
+        ("rows.sort(key=id)", "address-order"),
+        ("key = id(model)", "address-order"),
+        ("lr = 0.1 * time.time()", "clock-read"),
+        ("now = datetime.datetime.now()", "clock-read"),
+        ("for f in as_completed(futures): pass", "thread-race"),
+        ("for f in pool.imap_unordered(work, items): pass", "thread-race"),
+        ("threading.Thread(target=work).start()", "thread-race"),
+        ("shard = os.getpid() % 2", "pid-read"),
+        ("token = secrets.token_hex(4)", "entropy-read"),
+        ("files = os.listdir(path)", "unsorted-listing"),
+    ],
+)
+def test_a_line_that_depends_on_chance_is_seen(line: str, rule: str) -> None:
+    source = f"{line} pass\n" if line.endswith(":") else f"{line}\n"
+    assert rule in {one.rule for one in sightings(source)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for word in sorted(set(words)): pass",
+        "count = len({a, b})",
+        "total = sum(v for v in {1, 2})",
+        "known = {f(v) for v in {a, b}}",
+        "if name in {'a', 'b'}: pass",
+        "model.id()",
+        "row.hash(1)",
+        "step = clock.tick()",
+        "x = [f(v) for v in [a, b]]",
+    ],
+)
+def test_what_shows_no_order_is_not_accused(line: str) -> None:
+    assert not sightings(line + "\n")
+
+
+def test_a_name_bound_to_a_set_is_followed() -> None:
+    found = sightings("labels = set(rows)\nfor label in labels:\n    use(label)\n")
+    assert [(one.rule, one.line) for one in found] == [("hash-order", 2)]
+
+
+@pytest.mark.parametrize("source", ["def broken(:\n", "\0", "(" * 5000])
+def test_what_cannot_be_parsed_says_nothing(source: str) -> None:
+    assert sightings(source) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("lr = base * (1 + math.sin(time.time()))", "clock-read"),
+        ("rng = np.random.default_rng()", "unseeded-numpy-generator"),
+        ("x = np.random.rand(3)", "unseeded-numpy-global"),
+        ("order = random.sample(rows, 5)", "unseeded-python-random"),
+        ("noise = torch.randn(3)  # time.time()", "unseeded-torch"),
+        ("loss = model(x).sum()", None),
+    ],
+)
+def test_a_single_line_is_read_by_its_words(text: str, rule: str | None) -> None:
+    assert rule_of(text) == rule
