@@ -21,12 +21,43 @@ def start():
         config = json.load(file)
     _session = Session(config)
     atexit.register(_session.end, "exit")
+    if config.get("interventions"):
+        _session.guard("interventions", _intervene, _session)
     sys.meta_path.insert(0, _Finder(_session))
     os.register_at_fork(before=_session.before_fork, after_in_child=_in_child)
+    if config.get("draws"):
+        _session.guard("draws", _follow_draws, _session)
+    if config.get("capture"):
+        _session.guard("capture", _capture, _session, config["capture"])
 
 
 def _in_child():
     _session.guard("fork", _session.in_child)
+
+
+def _intervene(session):
+    from .interventions import Interventions
+
+    session.interventions = Interventions(session)
+    session.interventions.begin()
+    _HOOKS.update(session.interventions.hooks())
+
+
+def _follow_draws(session):
+    from .draws import Draws
+
+    _begin_watching(session)
+    draws = Draws(session)
+    session.followers.append(draws)
+    draws.watch()
+
+
+def _capture(session, window):
+    from .capture import Capture
+
+    session.capture = Capture(session, window)
+    session.followers.append(session.capture.lines)
+    session.capture.begin()
 
 
 def _exit_watched(status):
@@ -52,6 +83,8 @@ def _numpy(session, module):
 
 def _numpy_random(session, module):
     _begin_watching(session)
+    if session.interventions is not None:
+        session.interventions.numpy_random(module)
     session.streams.watch_numpy(module)
 
 
@@ -59,6 +92,8 @@ def _torch(session, module):
     if not hasattr(module, "Tensor"):
         return  # somebody's own module of that name
     _begin_watching(session)
+    if session.interventions is not None:
+        session.interventions.torch(module)
     from .steps import TorchWatch
 
     session.torch_watch = TorchWatch(session, module)
@@ -78,6 +113,8 @@ class _Finder:
         session = self._session
         if session.streams is not None:
             session.guard_value("import", None, session.streams.at_import, sys._getframe(1))
+        if session.interventions is not None:
+            session.interventions.before_import(name)
         hook = self._pending.get(name)
         if hook is None:
             return None
@@ -96,7 +133,13 @@ class _Finder:
         def exec_module(module):
             # The instance's attribute hid the class's method: the loader is as it was from here on.
             del loader.exec_module
-            execute(module)
+            # Of what a library does while it is imported no line is the user's.
+            resting = [follower for follower in session.followers if follower.pause()]
+            try:
+                execute(module)
+            finally:
+                for follower in resting:
+                    follower.resume()
             self._pending.pop(name, None)
             self._session.guard("import of " + name, hook, self._session, module)
             if not self._pending and self in sys.meta_path:

@@ -15,7 +15,7 @@ _perf = time.perf_counter_ns
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
-class _File:
+class File:
     """A file that is appended to, on a descriptor far from the program's own; opened at the first write."""
 
     def __init__(self, directory, name):
@@ -65,8 +65,8 @@ class Channel:
         self.began = _perf()
         name = f"{os.getpid()}-{time.time_ns()}"
         self.file = name + ".jsonl"
-        self._trace = _File(directory, self.file)
-        self._tensors = _File(tensors, name + ".bin") if tensors else None
+        self._trace = File(directory, self.file)
+        self._tensors = File(tensors, name + ".bin") if tensors else None
         self._offset = 0
         self.broken = False
 
@@ -122,6 +122,8 @@ class Places:
         library = os.path.dirname(os.path.abspath(os.__file__))
         self._stdlib = os.path.join(library, "")
         self._own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+        # How it enters, which is no line of the program's either.
+        self._entry = os.path.join(os.path.dirname(os.path.dirname(self._own)), "sitecustomize.py")
         self._kinds = {}
 
     def kind(self, filename):
@@ -132,7 +134,7 @@ class Places:
                 kind = "user" if filename in ("<stdin>", "<string>") else "stdlib"
             else:
                 path = os.path.join(self._cwd, filename)
-                if path.startswith(self._own):
+                if path.startswith(self._own) or path == self._entry:
                     kind = "own"
                 elif "site-packages" in path or "dist-packages" in path:
                     kind = "library"
@@ -145,12 +147,16 @@ class Places:
 
     def place(self, frame):
         """A frame as the wire's place: file relative to the project where it lies inside it."""
-        path = frame.f_code.co_filename
+        return self.place_at(frame.f_code, frame.f_lineno)
+
+    def place_at(self, code, line):
+        """A line of code as the wire's place."""
+        path = code.co_filename
         if not path.startswith("<"):
             path = self.absolute(path)
             if self._project and path.startswith(self._project):
                 path = path[len(self._project) :]
-        return {"file": path, "line": frame.f_lineno or 0}
+        return {"file": path, "line": line or 0}
 
     def absolute(self, path):
         """A path that the program was started with, wherever it is by now."""

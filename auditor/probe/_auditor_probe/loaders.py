@@ -107,6 +107,8 @@ class Loaders:
             loaders._worker = (session.loader_now, number)
             session.guard("worker", session.tell_role)
             session.streams.telling = False
+            if session.capture is not None:
+                session.guard("capture", session.capture.in_worker)
             bound["init_fn"] = loaders._after(bound.get("init_fn"), dataset, number, total)
             try:
                 return original(**bound)
@@ -124,6 +126,8 @@ class Loaders:
             self._session.streams.telling = True
             if init_fn is not None:
                 init_fn(worker_id)
+            if self._session.interventions is not None:
+                self._session.interventions.in_worker(dataset, number)
             self._session.guard("worker", self._tell, "start", dataset, number, total)
 
         return initialised

@@ -48,6 +48,9 @@ class Session:
             self.entropy = None
             self.torch_watch = None
             self.reads = None
+            self.followers = []
+            self.interventions = None
+            self.capture = None
             self._planned = _read_plan(config.get("plan"), self.label)
             if config.get("audit_started_ns"):
                 began = config.get("run_started_ns") or 0
@@ -128,7 +131,8 @@ class Session:
 
         self.numerics = numerics
         self.streams = Streams(self)
-        self.entropy = Entropy(self, self.config.get("directory_order"))
+        sorted_ = self.interventions is not None and "sort-listings" in self.interventions.factors
+        self.entropy = Entropy(self, self.config.get("directory_order") and not sorted_)
         self.streams.watch_python()
         self.entropy.watch()
         self.describe()
@@ -146,6 +150,8 @@ class Session:
         if self.ended:
             return
         self.ended = True
+        if self.capture is not None:
+            self.guard("capture", self.capture.close)
         self.guard("environment", self.describe)
         if self.torch_watch is not None:
             self.guard("end of torch", self.torch_watch.end)
@@ -226,6 +232,12 @@ class Session:
         self._described = True
         if self.torch_watch is not None:
             self.torch_watch.in_child()
+        if self.interventions is not None:
+            self.interventions.in_child(child)
+        for follower in self.followers:
+            follower.in_child()
+        if self.capture is not None:
+            self.capture.in_child()
 
 
 def _from_signal(error):

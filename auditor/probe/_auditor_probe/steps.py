@@ -49,6 +49,8 @@ class TorchWatch:
         self._patch()
         session.streams.watch_torch(torch)
         self._set_hooks()
+        if session.capture is not None:
+            session.guard("capture", session.capture.torch_ready, torch, self)
 
     # -- patches ----------------------------------------------------------------------------------------------
 
@@ -66,7 +68,11 @@ class TorchWatch:
                 # Hooks on modules would break or re-trigger a compiled graph: from here on none are set.
                 self._compiled = True
                 session.guard("compile", self._set_hooks)
-                return compile_(*args, **kwargs)
+                result = compile_(*args, **kwargs)
+                if session.capture is not None:
+                    model = args[0] if args else kwargs.get("model")
+                    result = session.guard_value("compile", result, session.capture.compiled, result, model)
+                return result
 
             session.imitate(compile, compile_)
             torch.compile = compile
@@ -408,6 +414,8 @@ class TorchWatch:
     def _finish_step(self):
         session = self._session
         number = session.step
+        if session.capture is not None:
+            session.guard("capture", session.capture.stepped, number)
         limit = session.config.get("steps")
         if limit is not None and number >= limit:
             session.guard("end", self._complete_pending)

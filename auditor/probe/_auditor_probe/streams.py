@@ -24,7 +24,7 @@ class Streams:
     def __init__(self, session):
         self._session = session
         self._mersenne = None  # (bit generator, address of its state)
-        self._python_address = _address_of_python()
+        self._python_address = address_of_python()
         self._last = {}  # what each stream's state was when it was last digested, and the digest
         self._baseline = {}
         self._baselines_taken = {}
@@ -246,11 +246,14 @@ class Streams:
     def _drew_entropy(self, frame):
         while frame is not None and self._session.places.kind(frame.f_code.co_filename) == "own":
             frame = frame.f_back
-        names = frame.f_code.co_names if frame is not None else ()
-        # RandomState(seed) draws entropy too, for a state that it then overwrites.
-        unseeded = _called_with_nothing(frame) if "RandomState" in names else not _SEEDABLE.isdisjoint(names)
-        if unseeded and not self._session.places.at_library_import(frame):
+        if self.unseeded(frame) and not self._session.places.at_library_import(frame):
             self._session.entropy.note("numpy-entropy", frame)
+
+    def unseeded(self, frame):
+        """Whether entropy that a frame draws is for a generator, rather than for a state that is then overwritten."""
+        names = frame.f_code.co_names if frame is not None else ()
+        # RandomState(seed) draws entropy too.
+        return _called_with_nothing(frame) if "RandomState" in names else not _SEEDABLE.isdisjoint(names)
 
     def _generator(self, generator, args, kwargs, seeded, frame):
         if self._session.places.at_library_import(frame):
@@ -271,6 +274,7 @@ class Streams:
                 "kind": type(generator).__name__,
                 "seeded": seeded,
                 "source": type(source).__name__ if source is not None else "entropy",
+                "value": _value(args, kwargs) if _is_integer(source) else None,
                 "place": session.places.find(frame)[0],
                 "step": session.step,
             },
@@ -305,7 +309,7 @@ class Streams:
         setattr(module, name, replacement)
 
 
-def _address_of_python():
+def address_of_python():
     """Where the state of Python's own generator lies, by a look at what is there; None where that is not known.
 
     Its position and its words follow the object's head in CPython (``RandomObject`` in ``Modules/_randommodule.c``).
@@ -340,50 +344,63 @@ def _value(args, kwargs):
     value = args[0] if args else next(iter(kwargs.values()), None)
     if value is None:
         return None
-    if isinstance(value, int):
-        return str(value)
+    if _is_integer(value):
+        return str(int(value))
     return str(value)[:40] if isinstance(value, (float, str)) else type(value).__name__
 
 
-def held_by(thing, found=None, prefix="", depth=3):
+def _is_integer(value):
+    kind = type(value)
+    # NumPy's integers are no integers to Python.
+    return isinstance(value, int) or (kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint")))
+
+
+def held_by(thing):
     """State digests (hex) of the random generators that an object holds in its attributes, by attribute path."""
-    if found is None:
-        found = {}
+    return {path: digest.of_bytes(_state_of(generator)).hex() for path, generator in generators_in(thing)}
+
+
+def generators_in(thing):
+    """The random generators that an object holds in its attributes, at most 16, with their attribute paths."""
+    return _generators_in(thing, [], "", 3)
+
+
+def _generators_in(thing, found, prefix, depth):
     attributes = getattr(thing, "__dict__", None)
-    if not isinstance(attributes, dict) or depth == 0 or len(found) >= 16:
+    if not isinstance(attributes, dict) or depth == 0 or len(found) >= MAXIMUM_GENERATORS:
         return found
     for name in list(attributes)[:64]:
         value = attributes[name]
-        state = _state_of(value)
-        if state is not None:
-            found[prefix + name] = digest.of_bytes(state).hex()
+        if _is_generator(value):
+            found.append((prefix + name, value))
         elif isinstance(value, (list, tuple)):
             for i, item in enumerate(value[:16]):
-                state = _state_of(item)
-                if state is not None:
-                    found[f"{prefix}{name}[{i}]"] = digest.of_bytes(state).hex()
+                if _is_generator(item):
+                    found.append((f"{prefix}{name}[{i}]", item))
                 elif type(item).__module__ not in ("builtins", "numpy", "torch"):
-                    held_by(item, found, f"{prefix}{name}[{i}].", depth - 1)
+                    _generators_in(item, found, f"{prefix}{name}[{i}].", depth - 1)
         elif hasattr(value, "__dict__") and not isinstance(value, type) and type(value).__module__ != "torch":
-            held_by(value, found, prefix + name + ".", depth - 1)
+            _generators_in(value, found, prefix + name + ".", depth - 1)
     return found
 
 
-def _state_of(value):
-    module = type(value).__module__ or ""
-    name = type(value).__name__
+def _is_generator(value):
     if isinstance(value, random.Random):
-        internal = value.getstate()
-        return b"%d %s" % (hash(internal[1]) & 0xFFFFFFFFFFFFFFFF, repr(internal[2]).encode())
+        return not isinstance(value, random.SystemRandom)  # which has no state
+    module = type(value).__module__ or ""
     if module.startswith("numpy.random"):
-        if hasattr(value, "bit_generator"):
-            return repr(value.bit_generator.state).encode()
-        if name == "RandomState":
-            return (
-                _string_at(value._bit_generator.ctypes.state_address, _MERSENNE)
-                if (type(value._bit_generator).__name__ == "MT19937")
-                else repr(value._bit_generator.state).encode()
-            )
-    if module == "torch._C" and name == "Generator" and hasattr(value, "get_state"):
-        return bytes(value.get_state().numpy())
-    return None
+        return hasattr(value, "bit_generator") or type(value).__name__ == "RandomState"
+    return module == "torch._C" and type(value).__name__ == "Generator" and hasattr(value, "get_state")
+
+
+def _state_of(generator):
+    """The state (bytes) of one of the kinds of ``_is_generator``."""
+    if isinstance(generator, random.Random):
+        internal = generator.getstate()
+        return b"%d %s" % (hash(internal[1]) & 0xFFFFFFFFFFFFFFFF, repr(internal[2]).encode())
+    if hasattr(generator, "get_state") and hasattr(generator, "manual_seed"):
+        return bytes(generator.get_state().numpy())
+    inner = getattr(generator, "bit_generator", None) or generator._bit_generator
+    if type(inner).__name__ == "MT19937":
+        return _string_at(inner.ctypes.state_address, _MERSENNE)
+    return repr(inner.state).encode()
