@@ -84,7 +84,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resources: Resources = Resources()
     reference: tuple[str, ...] = ()
     sweep_from: str | None = None
-    diagnose: bool = True
+    diagnose: bool = False
     diagnose_budget: float | None = None
 
     @property

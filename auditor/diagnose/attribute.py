@@ -69,7 +69,8 @@ class Suspect(msgspec.Struct, frozen=True):
     """A cause that the evidence speaks for.
 
     ``factor`` is what settles it, None where no intervention can. ``why`` is the evidence in words, ``weight`` how much
-    it says (higher first). ``pins`` are what ``pin-seeds`` is to change: stream, file, line, value.
+    it says (higher first). ``pins`` are what ``pin-seeds`` is to change: stream, file, line, value. ``link`` and
+    ``step`` are those of the divergence that it is suspected of.
     """
 
     rule: str
@@ -78,6 +79,8 @@ class Suspect(msgspec.Struct, frozen=True):
     why: str
     weight: int
     pins: tuple[tuple[str, str, int, str], ...] = ()
+    link: str = ""
+    step: int | None = None
 
 
 def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, source: Source) -> tuple[Suspect, ...]:
@@ -102,7 +105,7 @@ def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, so
     found += _workers(first, other, divergence)
     found += _devices(first, divergence)
     found += _sighted(first, other, source)
-    return rank(_favoured(suspect, divergence.link) for suspect in _unexplained(found))
+    return rank(_of(suspect, divergence) for suspect in _unexplained(found))
 
 
 def rank(suspects: Iterable[Suspect]) -> tuple[Suspect, ...]:
@@ -121,10 +124,9 @@ def _order(suspect: Suspect) -> tuple[int, str, str, int]:
     return -suspect.weight, suspect.rule, place.file if place else "", place.line if place else 0
 
 
-def _favoured(suspect: Suspect, link: str) -> Suspect:
-    if link in _FAVOURED and suspect.rule in _FAVOURED[link]:
-        return msgspec.structs.replace(suspect, weight=suspect.weight + _FAVOUR)
-    return suspect
+def _of(suspect: Suspect, divergence: Divergence) -> Suspect:
+    favour = _FAVOUR if suspect.rule in _FAVOURED.get(divergence.link, ()) else 0
+    return msgspec.structs.replace(suspect, weight=suspect.weight + favour, link=divergence.link, step=divergence.step)
 
 
 def _before(divergence: Divergence) -> int | None:
@@ -186,8 +188,7 @@ def _streams(a: ProcessTrace, b: ProcessTrace, divergence: Divergence) -> Iterat
             continue
         rule, factor = STREAM_RULES[stream]
         said = f"{STREAM_NAMES[stream]} is drawn from in {a.role} and nothing seeds it"
-        place = next((draw.place for draw in a.draws if draw.stream == stream and not draw.seeded), None)
-        yield Suspect(rule, factor, place, said, 80 if divergence.process == a.role else 70)
+        yield Suspect(rule, factor, None, said, 80 if divergence.process == a.role else 70)
 
 
 def _reads(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:

@@ -14,7 +14,7 @@ from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
 from auditor.records.evidence import RunEvidence
-from auditor.records.trace import Place
+from auditor.records.trace import Draw, Place
 
 _MOST_POSSIBLE = 5
 _LEAST_POSSIBLE = 30
@@ -107,14 +107,26 @@ def _placed(suspect: Suspect, found: Found) -> Suspect:
         "seed-torch": ("torch", "torch-cuda"),
         "seed-generators": ("numpy-generator",),
     }.get(suspect.factor or "", ())
-    draws = [draw for draw in found.draws if draw.stream in streams]
-    draw = next((draw for draw in draws if not draw.seeded), draws[0] if draws else None)
+    draw = _draw([draw for draw in found.draws if draw.stream in streams], suspect)
     if draw is not None:
         return msgspec.structs.replace(suspect, location=draw.place)
     alike = [one.location for one in found.suspects if one.factor == suspect.factor and one.location is not None]
     if alike:
         return msgspec.structs.replace(suspect, location=alike[0])
     return suspect
+
+
+def _draw(draws: Sequence[Draw], suspect: Suspect) -> Draw | None:
+    """The draw that shows where the runs part: the first one for initial parameters, else the last new one before.
+
+    Each line is told once. What was drawn before parameters that agree did not matter; the line that was reached last
+    did.
+    """
+    unseeded = [draw for draw in draws if not draw.seeded] or list(draws)
+    if suspect.link == "init":
+        return next(iter(unseeded), None)
+    before = [draw for draw in unseeded if suspect.step is None or draw.step < suspect.step]
+    return before[-1] if before else next(iter(unseeded), None)
 
 
 def _cause(

@@ -182,8 +182,9 @@ def _causes(audit: Audit) -> Iterable[RenderableType]:
         if cause.location is not None:
             title.append(f"  {wording.place(cause.location)}")
         yield title
+        if cause.code:
+            yield Padding(Text(plain(cause.code), style="cyan"), (0, 0, 0, 4))
         rows = [
-            ("", plain(cause.code)),
             ("proof" if cause.confidence == "proven" else "open", wording.cause_proof(cause, found)),
             ("remedy", plain(cause.remedy or "")),
             ("price", wording.price_said(cause)),
@@ -191,11 +192,13 @@ def _causes(audit: Audit) -> Iterable[RenderableType]:
         table = grid()
         table.add_column(no_wrap=True, style="dim")
         table.add_column(overflow="fold")
-        for name, said in rows if sure else rows[:1]:
+        for name, said in rows:
             if said:
-                table.add_row(name, Text(said, style="cyan" if not name else ""))
-        yield Padding(table, (0, 0, 0, 4))
+                table.add_row(name, Text(said))
+        if sure:
+            yield Padding(table, (0, 0, 0, 4))
         first = False
+    yield Text()
     yield indented(Text(wording.diagnosis_foot(found), style="dim"))
     for note in found.notes:
         yield indented(Text(plain(note), style="dim"))
