@@ -35,6 +35,7 @@ _ENTROPY = {
 }
 
 
+_SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 _READS = frozenset(rule for rule, _ in _ENTROPY.values())  # weaker than a rule that says what is wrong
 
 
@@ -63,6 +64,8 @@ def finding_order(finding: Finding) -> tuple[int, bool, str, str, int, str]:
 def _all(runs: Sequence[RunEvidence], differs: bool) -> Iterator[Finding]:
     traces = [trace for run in runs for trace in run.processes]
     yield from _worker_randomness(runs)
+    yield from _worker_repeats(runs)
+    yield from _repeated_order(traces)
     yield from _generators(traces)
     yield from _unseeded_streams(traces)
     yield from _entropy_seeds(traces)
@@ -107,6 +110,71 @@ def _worker_randomness(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
                 "warning",
                 next((one.place for one in made if one.index == loader), None),
             )
+
+
+def _worker_repeats(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
+    """A worker that begins two epochs with an equal generator, and draws from it, makes the same choices in both."""
+    for run in runs:
+        parents = {trace.role: trace for trace in run.processes}
+        # (parent, loader, generator) → worker → the states that it began with, each time that it was started
+        begun: dict[tuple[str, int, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+        drew: set[tuple[str, int, str]] = set()
+        for trace in run.processes:
+            start = next((line for line in trace.workers if line.at == "start"), None)
+            end = next((line for line in reversed(trace.workers) if line.at == "end"), None)
+            if start is None:
+                continue
+            parent = trace.role.rpartition("/")[0]
+            ended = {} if end is None else _generator_states(end)
+            for name, state in _generator_states(start).items():
+                begun[parent, start.loader, name][start.worker].append(state)
+                if name in ended and ended[name] != state:
+                    drew.add((parent, start.loader, name))
+        for key, workers in sorted(begun.items()):
+            again = sorted(number for number, states in workers.items() if len(set(states)) < len(states))
+            if not again or key not in drew:
+                continue
+            parent, loader, name = key
+            made = parents[parent].loaders if parent in parents else ()
+            listed = ", ".join(map(str, again[:8])) + (" …" if len(again) > 8 else "")
+            yield Finding(
+                "repeated-epoch-randomness",
+                f"workers {listed} of DataLoader {loader} begin more than one epoch with {name} in the same state and "
+                "draw from it: those epochs make the same random choices",
+                "warning",
+                next((one.place for one in made if one.index == loader), None),
+            )
+
+
+def _repeated_order(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
+    """Batches of a loader that shuffles which come again in the same order: it was seeded anew in every epoch."""
+    for trace in traces:
+        shuffling = {f"loader {one.index}": one for one in trace.loaders if one.sampler in _SHUFFLING}
+        for name, loader in sorted(shuffling.items()):
+            digests = [step.batch.digest for step in trace.steps if step.batch and set(step.batch.sources) == {name}]
+            # Only steps that follow one another show an order.
+            numbers = [step.n for step in trace.steps if step.batch and set(step.batch.sources) == {name}]
+            if not digests or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+                continue
+            period = _period(digests)
+            if period is not None:
+                yield Finding(
+                    "repeated-epoch-order",
+                    f"DataLoader {loader.index} shuffles, and yet the same {period} batches come in the same order "
+                    f"again and again in {trace.role}: it is seeded anew in every epoch",
+                    "warning",
+                    loader.place,
+                )
+
+
+def _period(digests: Sequence[str]) -> int | None:
+    """After how many digests, all of them different, the whole sequence repeats itself; None where it does not."""
+    first = digests[0]
+    period = next((at for at in range(1, len(digests)) if digests[at] == first), None)
+    if period is None or period < 2 or len(digests) < 2 * period or len(set(digests)) != period:
+        return None
+    alike = all(one == other for one, other in zip(digests, digests[period:], strict=False))
+    return period if alike else None
 
 
 def _generator_states(line: Worker) -> dict[str, str]:

@@ -170,3 +170,30 @@ def test_each_finding_comes_once_in_a_stable_order_gravest_first(make: Make, run
     assert one[0].severity == "error"
     severities = [("error", "warning", "note").index(finding.severity) for finding in one]
     assert severities == sorted(severities)
+
+
+def test_epochs_whose_workers_begin_alike_are_found(make: Make, runs: Any) -> None:
+    def evidence(second: str, end: str) -> Any:
+        first, again = worker(make, 0, "a", end), worker(make, 0, second, end)
+        again = msgspec.structs.replace(again, role="main/worker 0.0#2", file="again.jsonl")
+        return runs(1, make.process(3, loaders=(loader(),)), first, again)
+
+    (finding,) = by_rule(found_in(evidence("a", "b")), "repeated-epoch-randomness")
+    assert finding.location == PLACE
+    assert "workers 0 of DataLoader 0" in finding.message
+    for fine in (evidence("c", "b"), evidence("a", "a")):
+        assert not by_rule(found_in(fine), "repeated-epoch-randomness")
+
+
+def test_a_shuffled_loader_that_repeats_its_order_is_found(make: Make, runs: Any) -> None:
+    def evidence(order: str, sampler: str = "RandomSampler") -> Any:
+        made = msgspec.structs.replace(loader(), sampler=sampler)
+        steps = tuple(make.step(n, batch=make.batch(value)) for n, value in enumerate(order, 1))
+        return runs(1, make.process(steps, loaders=(made,)))
+
+    (finding,) = by_rule(found_in(evidence("abcabcab")), "repeated-epoch-order")
+    assert finding.location == PLACE
+    assert "3 batches" in finding.message
+    for order in ("abcbcaab", "abc", "aaaaaa", "abab"[:3], "abcdabce"):
+        assert not by_rule(found_in(evidence(order)), "repeated-epoch-order"), order
+    assert not by_rule(found_in(evidence("abcabcab", "SequentialSampler")), "repeated-epoch-order")
