@@ -1,0 +1,46 @@
+"""Sample a posterior with stochastic gradient Langevin dynamics."""
+
+import argparse
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Langevin(torch.optim.Optimizer):
+    def __init__(self, params, lr, seed):
+        super().__init__(params, {"lr": lr, "seed": seed})
+        self.rng = np.random.default_rng(seed)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                noise = torch.from_numpy(self.rng.normal(0, 1, parameter.shape)).float()
+                parameter.add_(-group["lr"] * parameter.grad + 1e-2 * group["lr"] ** 0.5 * noise)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save")
+    args = parser.parse_args()
+
+    torch.manual_seed(args.seed)
+    x = torch.randn(96, 6)
+    y = x.sin().sum(dim=1, keepdim=True)
+
+    model = nn.Linear(6, 1)
+    optimizer = Langevin(model.parameters(), lr=1e-2, seed=args.seed)
+    for _ in range(20):
+        loss = nn.functional.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print("loss", loss.item())
+    if args.save:
+        torch.save(model.state_dict(), args.save)
+
+
+if __name__ == "__main__":
+    main()

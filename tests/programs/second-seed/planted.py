@@ -1,0 +1,34 @@
+"""Train a regressor."""
+
+import argparse
+import time
+
+import torch
+from torch import nn
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save")
+    args = parser.parse_args()
+
+    seed = int(time.time())
+    print(f"experiment {args.seed}")
+    torch.manual_seed(seed)
+    x = torch.linspace(-2, 2, 96).reshape(16, 6)
+    y = x.sin().sum(dim=1, keepdim=True)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(12):
+        loss = nn.functional.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print("loss", loss.item())
+    if args.save:
+        torch.save(model.state_dict(), args.save)
+
+
+if __name__ == "__main__":
+    main()
