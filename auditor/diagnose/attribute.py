@@ -56,13 +56,13 @@ _READS: dict[str, tuple[str, str, int]] = {
     "numpy-entropy": ("unseeded-numpy-generator", "NumPy draws entropy from the system", 84),
 }
 # What a link that differs first says of the kind of cause: what came before it agreed.
-_FAVOURED: dict[str, frozenset[str]] = {
-    "init": frozenset({"unseeded-torch", "late-seed"}),
-    "batch": frozenset({"unseeded-numpy-global", "unseeded-python-random", "unsorted-listing", "hash-order"}),
-    "loss": frozenset({"unseeded-torch"}),
-    "parameters": frozenset({"clock-read"}),
+_FAVOURED: dict[str, dict[str, int]] = {
+    "init": {"unseeded-torch": 8, "late-seed": 8},
+    "batch": {"unseeded-numpy-global": 8, "unseeded-python-random": 8, "unsorted-listing": 8, "hash-order": 8},
+    "loss": {"unseeded-torch": 8},
+    # Gradients agree, and the step that was made of them does not: a learning rate, or the optimizer's own noise.
+    "parameters": {"clock-read": 44},
 }
-_FAVOUR = 8
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ def _order(suspect: Suspect) -> tuple[int, str, str, int]:
 
 
 def _of(suspect: Suspect, divergence: Divergence) -> Suspect:
-    favour = _FAVOUR if suspect.rule in _FAVOURED.get(divergence.link, ()) else 0
+    favour = _FAVOURED.get(divergence.link, {}).get(suspect.rule, 0)
     return msgspec.structs.replace(suspect, weight=suspect.weight + favour, link=divergence.link, step=divergence.step)
 
 
@@ -193,11 +193,14 @@ def _streams(a: ProcessTrace, b: ProcessTrace, divergence: Divergence) -> Iterat
 
 def _reads(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
     made = {generator.place for generator in trace.generators if not generator.seeded}
-    for read in trace.entropy:
-        if read.kind not in _READS or not _in_time(read.step, before) or read.place in made:
-            continue
+    reads = [
+        read for read in trace.entropy if read.kind in _READS and _in_time(read.step, before) and read.place not in made
+    ]
+    last = {read.kind: read for read in reads}
+    for read in reads:
         rule, said, weight = _READS[read.kind]
-        yield Suspect(rule, FACTOR_OF[rule], read.place, said, weight)
+        # Each line is told once: the one that was reached last is nearest to where the runs part.
+        yield Suspect(rule, FACTOR_OF[rule], read.place, said, weight + (read is last[read.kind]))
 
 
 def _listings(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:

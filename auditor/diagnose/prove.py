@@ -22,10 +22,12 @@ Localise = Callable[[RunEvidence, RunEvidence], "tuple[Localisation, ...]"]
 LEVEL = 0.05
 """How likely a set of factors that changes nothing may be to look like a proof."""
 
-# A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure. What
-# the others fix comes out by chance, perhaps one of two ways, and two runs that agree may do so by luck.
+# A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure, as they
+# do in the order of listings, which is turned round in every second run. What the others fix comes out by chance, perhaps
+# one of two ways, and two runs that agree may do so by luck.
 _DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
+    | {"sort-listings"}
 )
 # These change results by themselves, as another thread count does: that results change with them shows nothing.
 _CHANGES_RESULTS = frozenset({"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"})
