@@ -198,8 +198,15 @@ def judge_distribution(metrics: Sequence[MetricSeeds], missing: Sequence[int | s
         p = first.calibrated.p_different
         reason = f"By itself {first.name} differs (p = {p:.2g}), but not among {count:,} metrics looked at."
         return LevelVerdict("inconclusive", reason, measured)
-    more = f" So it is with {len(unsettled)} of {count:,} metrics." if len(unsettled) > 1 else ""
+    more = f" So it is with {_others(len(unsettled) - 1, count - 1)}." if len(unsettled) > 1 else ""
     return LevelVerdict("inconclusive", f"Of {first.name}: {_lowered(first.calibrated.reason)}{more}", measured)
+
+
+def _others(some: int, others: int) -> str:
+    """``the other metric``, ``all 3 other metrics`` or ``1 of the 3 other metrics``."""
+    if others == 1:
+        return "the other metric"
+    return f"all {others:,} other metrics" if some == others else f"{some:,} of the {others:,} other metrics"
 
 
 def _missing(missing: Sequence[int | str]) -> str:

@@ -129,16 +129,26 @@ def _sentence(points: Sequence[PowerPoint], enough: int | None, groups: int, met
         )
     else:
         parts.append(f"not even {points[-1].seeds} seeds reach {WANTED:.0%} power ({points[-1].power or 0:.0%})")
-    near = [one for one in points if one.says == "borderline" and one.power is not None]
-    few = [one for one in points if one.says == "too few" and one.power is not None]
-    parts += [f"{one.seeds} are borderline ({one.power:.0%})" for one in near[:3]]
-    parts += [f"{one.seeds} are too few ({one.power:.0%})" for one in few[-2:]]
+    for what in ("borderline", "too few"):
+        powers = {one.seeds: one.power for one in points if one.says == what and one.power is not None}
+        if powers:
+            low, high = min(powers.values()), max(powers.values())
+            shares = f"{low:.0%}" if len(powers) == 1 else f"{low:.0%} to {high:.0%}"
+            parts.append(f"{listed(list(powers))} are {what} ({shares})")
     one = points[0]
     said = f"with 1 there is no test ({one.blocks} block{'s' if one.blocks > 1 else ''}"
     if one.least_p is not None:
         said += f", where even full agreement gives p = {one.least_p:.2g}, and the seeds' noise cannot be seen"
     parts.append(said + ")")
     return f"{shape}: {'; '.join(parts)}"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """``4 to 8`` where none is left out between them, else ``4, 6 and 7``."""
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]} to {numbers[-1]}"
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def order_power(

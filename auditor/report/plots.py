@@ -16,12 +16,13 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerStudy, Ranking, RuleCurve
+from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerPoint, PowerStudy, Ranking, RuleCurve
 from auditor.report import claims
 from auditor.report.wording import plain
 
 # Okabe and Ito's colours, which people see apart whatever their eyes.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+_LINES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 INK, SOFT, FAINT = "#222222", "#6b6b6b", "#dddddd"
 
 _SETTINGS: dict[Any, Any] = {
@@ -230,48 +231,33 @@ def power(study: PowerStudy) -> Figure:
     """The power of Friedman's test by the number of seeds, with what is too few, borderline and enough."""
     figure = Figure(figsize=(6.4, 3.9), layout="constrained")
     axes: Any = figure.subplots()
-    points = [point for point in study.points if point.power is not None]
+    points = [point for point in study.points if point.power is not None and point.says != "none"]
     xs = [point.seeds for point in points]
     ys = [point.power or 0.0 for point in points]
     axes.axhspan(study.wanted, 1.04, color=GREEN, alpha=0.09, linewidth=0)
     axes.axhline(study.wanted, color=GREEN, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.axhline(study.alpha, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.plot(xs, ys, color=BLUE, linewidth=2.0, zorder=3)
-    colours = {"enough": GREEN, "borderline": ORANGE, "too few": RED, "none": "white"}
-    for point in points:
-        axes.errorbar(
-            [point.seeds],
-            [point.power],
-            yerr=[1.96 * (point.standard_error or 0.0)],
-            color=INK,
-            linewidth=1.0,
-            zorder=3,
-        )
-        axes.scatter(
-            [point.seeds], [point.power], s=46, color=colours[point.says], edgecolors=BLUE, linewidths=1.2, zorder=4
-        )
-        if point.says in ("borderline", "enough") and (point.says == "borderline" or point.seeds == study.enough):
-            axes.annotate(
-                f"{point.seeds} seeds: {point.power:.0%}\n{'enough' if point.says == 'enough' else 'borderline'}",
-                (point.seeds, point.power or 0.0),
-                xytext=(9, -13),
-                textcoords="offset points",
-                va="top",
-                fontsize=8.5,
+    for says, colour in (("too few", RED), ("borderline", ORANGE), ("enough", GREEN)):
+        these = [point for point in points if point.says == says]
+        if these:
+            axes.errorbar(
+                [point.seeds for point in these],
+                [point.power or 0.0 for point in these],
+                yerr=[1.96 * (point.standard_error or 0.0) for point in these],
+                color=colour,
+                ecolor=INK,
+                elinewidth=1.0,
+                linestyle="none",
+                marker="o",
+                markersize=7,
+                markeredgecolor=BLUE,
+                zorder=4,
+                label=f"{says}: {_seeds_and_power(these[0])}" if says == "enough" else says,
             )
-    first = study.points[0]
-    axes.annotate(
-        "1 seed: no test",
-        (1, first.power or 0.0),
-        xytext=(12, 6),
-        textcoords="offset points",
-        ha="left",
-        fontsize=8.5,
-    )
-    axes.text(
-        xs[-1], study.wanted + 0.015, f"{study.wanted:.0%} power", ha="right", va="bottom", fontsize=8.5, color=GREEN
-    )
-    axes.text(xs[-1], study.alpha + 0.01, f"level {study.alpha:g}", ha="right", va="bottom", fontsize=8.5, color=SOFT)
+    axes.legend(frameon=False, fontsize=8.5, loc="lower right", bbox_to_anchor=(1.0, 0.08))
+    _beside(axes, study.wanted, f"{study.wanted * 100:.0f} %\npower", GREEN)
+    _beside(axes, study.alpha, f"level\n{study.alpha:g}", SOFT)
     axes.set_title(
         f"Friedman's test of {_short(study.metric)}: {study.methods} methods over {_short(', '.join(study.groups), 40)}"
     )
@@ -279,26 +265,47 @@ def power(study: PowerStudy) -> Figure:
         f"seeds of each method and data set ({study.simulations:,} simulated studies each, seed {study.seed})"
     )
     axes.set_ylabel("chance of p below the level")
-    axes.set_ylim(0, 1.04)
-    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
-    axes.set_xticks(xs)
+    _shares(axes)
+    every = [point.seeds for point in study.points]
+    untested = [point.seeds for point in study.points if point.says == "none"]
+    axes.set_xticks(every, [f"{seeds}\nno test" if seeds in untested else str(seeds) for seeds in every])
+    axes.set_xlim(every[0] - 0.4, every[-1] + 0.4)
     return figure
+
+
+def _seeds_and_power(point: PowerPoint) -> str:
+    """``from 5 seeds on (88 %)``; what is nearly all is not said to be all."""
+    power = (point.power or 0.0) * 100
+    return f"from {point.seeds} seeds on ({'over 99' if 99 < power < 100 else f'{power:.0f}'} %)"
+
+
+def _beside(axes: Any, height: float, text: str, colour: str) -> None:
+    """Name a horizontal line at the right of the axes, where no curve can run through it."""
+    axes.text(
+        1.01, height, text, transform=axes.get_yaxis_transform(), ha="left", va="center", fontsize=8.5, color=colour
+    )
+
+
+def _shares(axes: Any) -> None:
+    """A vertical axis from nothing to all, in per cent."""
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
 
 
 def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
     """The power of every order claim by the number of seeds, at the difference that was measured."""
-    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    shown = orders[: len(_LINES)]
+    figure = Figure(figsize=(6.4, 3.7 + 0.19 * (len(shown) + (len(orders) > len(shown)))), layout="constrained")
     axes: Any = figure.subplots()
     axes.axhspan(0.8, 1.04, color=GREEN, alpha=0.09, linewidth=0)
     axes.axhline(0.8, color=GREEN, linewidth=1.0, linestyle=(0, (4, 3)))
-    colours = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
-    for place, one in enumerate(orders[:6]):
+    for colour, one in zip(_LINES, shown, strict=False):
         xs = [int(seeds) for seeds in one.power]
-        needed = f"{one.needed} seeds for 80 %" if one.needed is not None else "over 10,000 seeds for 80 %"
+        needed = f"{one.needed:,} seeds for 80 %" if one.needed is not None else "over 10,000 seeds for 80 %"
         axes.plot(
             xs,
             list(one.power.values()),
-            color=colours[place],
+            color=colour,
             linewidth=2.0,
             marker="o",
             markersize=4.5,
@@ -308,9 +315,16 @@ def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
     axes.set_title("Orders of two methods: Welch's test at the difference measured")
     axes.set_xlabel("seeds of each method")
     axes.set_ylabel("chance of showing the order")
-    axes.set_ylim(0, 1.04)
-    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
-    axes.legend(frameon=False, fontsize=8.5, loc="best")
+    _shares(axes)
+    left = len(orders) - len(shown)
+    figure.legend(
+        frameon=False,
+        fontsize=8.5,
+        loc="outside lower left",
+        title=f"the first {len(shown)} of {len(orders)} orders" if left else None,
+        title_fontsize=8.5,
+        alignment="left",
+    )
     return figure
 
 
@@ -328,7 +342,7 @@ def published_rule(curve: RuleCurve) -> Figure:
     place = curve.seeds.index(max(curve.measured_seeds, 3))
     by_seeds.scatter([curve.seeds[place]], [curve.true_both[place]], s=46, color=BLUE, edgecolors="white", zorder=4)
     by_seeds.annotate(
-        f"{curve.seeds[place]} seeds: {curve.true_both[place]:.0%}",
+        f"{curve.seeds[place]} seeds: {curve.true_both[place] * 100:.0f} %",
         (curve.seeds[place], curve.true_both[place]),
         xytext=(8, -12),
         textcoords="offset points",
@@ -341,8 +355,7 @@ def published_rule(curve: RuleCurve) -> Figure:
     by_shift.plot(curve.shifts, curve.passes, color=BLUE, linewidth=2.0)
     by_shift.set_title(f"One that is off ({curve.measured_seeds} seeds, {curve.simulations:,} simulated)")
     by_shift.set_xlabel("difference of the means, in standard deviations")
-    by_seeds.set_ylim(0, 1.04)
-    by_seeds.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0], ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    _shares(by_seeds)
     for one in axes:
         one.grid(axis="y", color=FAINT, linewidth=0.7)
         one.set_axisbelow(True)

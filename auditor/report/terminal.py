@@ -138,7 +138,7 @@ def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
     if rows:
         yield Text()
         yield Text("Seeds", style="bold")
-    heads = ("", "seeds", "mean ± std", "reference", "published rule", "calibrated")
+    heads = ("", "n", "mean ± std", "reference", "published", "calibrated")
     cells = [
         (row.name, row.seeds, row.values, row.reference, row.published, row.calibrated) for row in rows[:SHOWN_METRICS]
     ]
@@ -153,7 +153,8 @@ def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
         yield indented(table)
     else:
         for row, cell in zip(rows, cells, strict=False):
-            parts = [f"{head} {part}" for head, part in zip(heads[1:-1], cell[1:-1], strict=True) if part]
+            full = ("seeds", "mean ± std", "reference", "published rule")
+            parts = [f"{head} {part}" for head, part in zip(full, cell[1:-1], strict=True) if part]
             shown = Text(f"{row.name}: {', '.join(parts)}, calibrated ")
             shown.append(row.calibrated, style=_COLOURS[row.verdict])
             yield indented(shown)

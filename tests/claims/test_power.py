@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from auditor.claims import power
+
 CLAIM = '[[claim]]\nkind = "friedman"\nof = { metric = "rmse" }\np_below = 0.05'
 METHODS = ("GRACE", "GABA", "Uniform", "DWA", "PCGrad", "CAGrad", "IMTL", "NashMTL", "RLW")
 
@@ -79,3 +81,10 @@ def test_without_noise_there_is_no_curve(study):
     power = study.examine(CLAIM, with_power=True).power
     assert power.studies == ()
     assert "fewer than two seeds" in power.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"), [([4], "4"), ([2, 3], "2 and 3"), ([4, 5, 6], "4 to 6"), ([4, 6, 7], "4, 6 and 7")]
+)
+def test_numbers_of_seeds_are_said_together(numbers, said):
+    assert power.listed(numbers) == said

@@ -63,3 +63,11 @@ def test_a_difference_must_hold_among_all_metrics_looked_at() -> None:
 def test_few_seeds_are_inconclusive_with_the_reason_of_the_first() -> None:
     level = judge_distribution([metric("rmse", n=5)], [])
     assert level.verdict == "inconclusive" and "Of rmse" in level.reason
+
+
+def test_how_many_of_the_others_are_open_too_is_said() -> None:
+    few = {name: metric(name, n=5) for name in ("a", "b", "c")}
+    assert judge_distribution([few["a"], few["b"]], []).reason.endswith("So it is with the other metric.")
+    assert judge_distribution(list(few.values()), []).reason.endswith("So it is with all 2 other metrics.")
+    some = judge_distribution([few["a"], few["b"], metric("d")], [])
+    assert some.reason.endswith("So it is with 1 of the 2 other metrics.")
