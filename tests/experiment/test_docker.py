@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+from auditor import pipeline
 from auditor.config import make_request
 from auditor.errors import AuditorError, UsageError
 from auditor.experiment import preflight
@@ -211,6 +212,27 @@ def test_what_a_killed_audit_left_in_the_engine_is_removed(client, image, bench)
     client.containers.run(image, ["600"], entrypoint="sleep", detach=True, labels=label, network_mode="none")
     bench.perform()
     assert containers(client, bench) == []
+
+
+def test_a_study_has_a_container_for_each_seed_and_says_what_it_says_here(client, image, bench, tmp_path):
+    """Two seeds, held to figures."""
+    bench.write("train.sh", 'mkdir "seed_$1"; echo "{\\"rmse\\": $((7 + $1)).5}" > "seed_$1/results.json"')
+    audits = {}
+    for executor in ("docker", "local"):
+        request = make_request(
+            ("sh", "train.sh", "{seed}"), str(bench.project), seeds="3,4", reference=["rmse=10.5±0.7,n=5"],
+            out=str(tmp_path / executor), **({"image": image} if executor == "docker" else {}),
+        )  # fmt: skip
+        audits[executor] = pipeline.audit(request, bench.events.append)
+    there, here = audits["docker"], audits["local"]
+    assert [(run.seed, run.executor, run.isolation.kind) for run in there.runs] == [
+        (3, "docker", "container"), (4, "docker", "container")
+    ]  # fmt: skip
+    (metric,) = there.study.metrics.values()
+    assert metric.values == {3: 10.5, 4: 11.5}
+    assert (there.study, there.levels) == (here.study, here.levels)
+    left = client.containers.list(all=True, filters={"label": f"auditor.audit={there.id} {tmp_path / 'docker'}"})
+    assert left == []
 
 
 def test_a_virtual_environment_is_mounted_not_copied(image, bench):
