@@ -22,9 +22,9 @@ Localise = Callable[[RunEvidence, RunEvidence], "tuple[Localisation, ...]"]
 LEVEL = 0.05
 """How likely a set of factors that changes nothing may be to look like a proof."""
 
-# A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure, as they
-# do in the order of listings, which is turned round in every second run. What the others fix comes out by chance, perhaps
-# one of two ways, and two runs that agree may do so by luck.
+# A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure, as
+# they do in the order of listings, which is turned round in every second run. What the others fix comes out by chance,
+# perhaps one of two ways, and two runs that agree may do so by luck.
 _DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
     | {"sort-listings"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reasons import Reason, World
 
 from auditor.diagnose import diagnose
 from auditor.diagnose.prove import LEVEL, agreements
@@ -15,6 +17,13 @@ from auditor.records.diagnosis import FACTORS
 
 ENOUGH = 1000.0
 _CAN_BE_FOUND = [factor for factor in FACTORS if factor not in ("load-in-process", "no-tf32", "pin-seeds")]
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path) -> Any:
+    for name in ("stdout", "stderr"):
+        (tmp_path / name).write_text("")
+    return lambda *reasons, **given: World(reasons, tmp_path, **given)
 
 
 def _nothing(*_: object) -> tuple[()]:
@@ -36,7 +45,7 @@ def _proven(found: Any) -> set[str]:
 
 
 def test_one_cause_takes_two_runs_and_has_the_line_that_draws(world: Any) -> None:
-    here = world(world.reason("seed-torch"))
+    here = world(Reason("seed-torch"))
     found = _diagnose(here)
     assert [(cause.rule, cause.confidence) for cause in found.causes] == [("unseeded-torch", "proven")]
     assert (found.causes[0].location.file, found.causes[0].location.line) == ("train.py", 30)
@@ -46,7 +55,7 @@ def test_one_cause_takes_two_runs_and_has_the_line_that_draws(world: Any) -> Non
 
 
 def test_trials_end_where_the_runs_part_and_only_the_last_ones_go_to_the_end(world: Any) -> None:
-    here = world(world.reason("seed-torch", 3), startup=0)
+    here = world(Reason("seed-torch", 3), startup=0)
     found = _diagnose(here)
     assert [trial.until for trial in here.made] == [3, 3, None, None]
     assert found.diagnosis.state == "proven"
@@ -54,7 +63,7 @@ def test_trials_end_where_the_runs_part_and_only_the_last_ones_go_to_the_end(wor
 
 
 def test_a_budget_for_short_trials_only_proves_as_far_as_they_go(world: Any) -> None:
-    here = world(world.reason("seed-torch", 3), startup=0, seconds=10.0)
+    here = world(Reason("seed-torch", 3), startup=0, seconds=10.0)
     found = _diagnose(here, budget=25.0)
     assert [trial.until for trial in here.made] == [3, 3]
     assert _proven(found) == {"seed-torch"}
@@ -63,26 +72,24 @@ def test_a_budget_for_short_trials_only_proves_as_far_as_they_go(world: Any) -> 
 
 
 def test_what_differs_and_reaches_nothing_is_no_cause(world: Any) -> None:
-    found = _diagnose(world(world.reason("seed-numpy"), world.reason("seed-torch", matters=False)))
+    found = _diagnose(world(Reason("seed-numpy"), Reason("seed-torch", matters=False)))
     assert _proven(found) == {"seed-numpy"}
     assert found.diagnosis.state == "proven"
 
 
 def test_several_causes_are_found_with_each_one_s_share(world: Any) -> None:
-    found = _diagnose(
-        world(world.reason("seed-torch", 1), world.reason("seed-numpy", 4), world.reason("seed-python", 9))
-    )
+    found = _diagnose(world(Reason("seed-torch", 1), Reason("seed-numpy", 4), Reason("seed-python", 9)))
     assert _proven(found) == {"seed-torch", "seed-numpy", "seed-python"}
     assert any("step 4" in cause.share for cause in found.causes if cause.rule == "unseeded-numpy-global")
 
 
 def test_causes_that_act_at_the_same_step_are_found_together(world: Any) -> None:
-    found = _diagnose(world(world.reason("seed-torch"), world.reason("fix-hash-seed")))
+    found = _diagnose(world(Reason("seed-torch"), Reason("fix-hash-seed")))
     assert _proven(found) == {"seed-torch", "fix-hash-seed"}
 
 
 def test_the_budget_ends_the_search_and_nothing_is_proven(world: Any) -> None:
-    here = world(world.reason("seed-torch"), seconds=10.0)
+    here = world(Reason("seed-torch"), seconds=10.0)
     found = _diagnose(here, budget=15.0)
     assert len(here.made) == 1
     assert found.diagnosis.state == "unproven"
@@ -93,21 +100,21 @@ def test_the_budget_ends_the_search_and_nothing_is_proven(world: Any) -> None:
 
 
 def test_without_a_budget_the_evidence_alone_names_suspects(world: Any) -> None:
-    here = world(world.reason("seed-torch"))
+    here = world(Reason("seed-torch"))
     found = _diagnose(here, budget=0.0)
     assert not here.made
     assert found.causes[0].rule == "unseeded-torch"
 
 
 def test_what_no_intervention_removes_is_reported_with_what_was_excluded(world: Any) -> None:
-    found = _diagnose(world(world.reason("no-tf32")))
+    found = _diagnose(world(Reason("no-tf32")))
     assert found.diagnosis.state == "unremovable"
     assert not _proven(found)
     assert set(found.diagnosis.excluded) >= {"seed-torch", "fix-hash-seed", "serial-threads"}
 
 
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:
-    here = world(world.reason("serial-threads", rate=0.2), salt=3)
+    here = world(Reason("serial-threads", rate=0.2), salt=3)
     found = _diagnose(here, replicates=12)
     assert found.diagnosis.state == "proven"
     assert _proven(found) == {"serial-threads"}
@@ -124,15 +131,21 @@ def test_as_many_runs_must_agree_as_luck_demands(replicates: int, differing: int
     assert math.isfinite(wanted)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     acting=st.lists(st.sampled_from(_CAN_BE_FOUND), min_size=1, max_size=3, unique=True),
     idle=st.lists(st.sampled_from(_CAN_BE_FOUND), max_size=3, unique=True),
     steps=st.lists(st.integers(1, 12), min_size=3, max_size=3),
 )
 def test_exactly_what_is_at_work_is_proven(world: Any, acting: list[Any], idle: list[Any], steps: list[int]) -> None:
-    at_work = [world.reason(factor, step) for factor, step in zip(acting, steps, strict=False)]
-    harmless = [world.reason(factor, matters=False) for factor in idle if factor not in acting]
+    at_work = [Reason(factor, step) for factor, step in zip(acting, steps, strict=False)]
+    harmless = [Reason(factor, matters=False) for factor in idle if factor not in acting]
     found = _diagnose(world(*at_work, *harmless))
     assert _proven(found) == set(acting)
     assert found.diagnosis.state == "proven"
