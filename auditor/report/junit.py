@@ -86,7 +86,7 @@ def _explanation(audit: Audit) -> list[str]:
         for row in wording.seed_rows(audit.study):
             held = f", reference {row.reference}, published rule {row.published}" if row.published else ""
             lines.append(f"{row.name}: {row.values} over {row.seeds} seeds{held}, calibrated {row.calibrated}")
-        lines += wording.seed_lines(audit.study)
+        lines += wording.seed_lines(audit.study, audit.levels["distribution-stable"])
     lines += [f"missing evidence: {wording.plain(gap)}" for gap in audit.gaps]
     lines += [wording.finding_line(finding) for finding in wording.ranked_findings(audit)]
     return lines

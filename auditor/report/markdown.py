@@ -35,7 +35,7 @@ def render(audit: Audit) -> str:
     ]
     lines += _divergence(audit)
     lines += _causes(audit)
-    lines += _metrics(audit) if audit.study is None else _seeds(audit.study)
+    lines += _metrics(audit) if audit.study is None else _seeds(audit.study, audit.levels["distribution-stable"])
     lines += _section("Files that differ", wording.artefact_lines(audit))
     lines += _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps])
     lines += _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)])
@@ -106,7 +106,7 @@ def _metrics(audit: Audit) -> list[str]:
     return lines
 
 
-def _seeds(study: Study) -> list[str]:
+def _seeds(study: Study, verdict: LevelVerdict) -> list[str]:
     rows = wording.seed_rows(study)
     if not rows:
         return []
@@ -122,7 +122,7 @@ def _seeds(study: Study) -> list[str]:
         )
     if len(rows) > SHOWN:
         lines += ["", f"and {len(rows) - SHOWN} more in `audit.json`"]
-    lines += ["", *(f"- {escaped(line)}" for line in wording.seed_lines(study)[: 2 * SHOWN])]
+    lines += ["", *(f"- {escaped(line)}" for line in wording.seed_lines(study, verdict)[: 2 * SHOWN])]
     if said := wording.study_line(study):
         lines += ["", f"{escaped(said[:1].upper() + said[1:])}."]
     return lines

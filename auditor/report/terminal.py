@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from auditor.records.audit import Audit
+from auditor.records.audit import Audit, LevelVerdict
 from auditor.records.comparison import Divergence, Metric
 from auditor.records.study import Study
 from auditor.report import wording
@@ -76,7 +76,7 @@ def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
         yield from _divergence(audit, audit.divergence)
     yield from _causes(audit)
     if audit.study is not None:
-        yield from _seeds(audit.study, width)
+        yield from _seeds(audit.study, audit.levels["distribution-stable"], width)
     else:
         yield from metrics_part(wording.deciding_metrics(audit), len(audit.runs), width, "in audit.json")
     yield from section("Files that differ", wording.artefact_lines(audit), "red")
@@ -133,7 +133,7 @@ def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType
         yield indented(Text("; ".join(details)))
 
 
-def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
+def _seeds(study: Study, verdict: LevelVerdict, width: int) -> Iterable[RenderableType]:
     rows = wording.seed_rows(study)
     if rows:
         yield Text()
@@ -160,7 +160,7 @@ def _seeds(study: Study, width: int) -> Iterable[RenderableType]:
             yield indented(shown)
     if len(rows) > SHOWN_METRICS:
         yield indented(Text(f"and {len(rows) - SHOWN_METRICS} more in audit.json", style="dim"))
-    for line in wording.seed_lines(study)[: 2 * SHOWN]:
+    for line in wording.seed_lines(study, verdict)[: 2 * SHOWN]:
         yield item(Text(line))
     if said := wording.study_line(study):
         yield indented(Text(said, style="dim"))

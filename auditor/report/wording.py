@@ -160,16 +160,20 @@ def _plus_minus(mean: float | None, std: float | None) -> str:
     return f"{mean:.5g} ± {std:.2g}" if std is not None else f"{mean:.5g}"
 
 
-def seed_lines(study: Study) -> tuple[str, ...]:
-    """What the figures of a study's metrics mean, a line each: both rules' reasons, or what is missing."""
+def seed_lines(study: Study, verdict: LevelVerdict) -> tuple[str, ...]:
+    """What the figures of a study's metrics mean, a line each: both rules' reasons, or what is missing.
+
+    What the ``verdict`` on the level says of a metric is not said again.
+    """
     lines = []
     for metric in study.metrics.values():
         name = plain(metric.name)
         if metric.problem:
             lines.append(f"{name}: {plain(metric.problem)}")
         elif metric.held is not None:
-            if len(study.metrics) > 1:  # of a single one the level's own reason says it
-                lines.append(f"{name}, calibrated: {plain(metric.held.calibrated.reason)}")
+            reason = metric.held.calibrated.reason
+            if reason[1:] not in verdict.reason:  # which has its first letter in lower case
+                lines.append(f"{name}, calibrated: {plain(reason)}")
             lines.append(f"{name}, published rule: {plain(metric.held.published.reason)}")
             if (curve := metric.curve) is not None:
                 lines.append(f"{name}, whole curve ({VERDICTS[curve.verdict]}, decides nothing): {plain(curve.reason)}")
