@@ -26,6 +26,7 @@ from auditor.records.audit import Audit
 from auditor.records.diagnosis import Trial
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint
+from auditor.records.operations import Capture, parse_capture
 from auditor.records.run import RunRecord
 from auditor.records.study import References
 from auditor.records.trace import PROTOCOL, Hello, ProcessTrace, Role, Step, TraceLine
@@ -36,6 +37,7 @@ HOME = ".auditor"
 _FINAL = ("evidence.json", "request.json", "audit.json", "fingerprint.json", "plan.json", "reference.json")
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 64 << 20
+_LARGEST_CAPTURE = 128 << 20
 _LARGEST_SOURCE = 1 << 20
 _SAFE_TRACE_NAME = re.compile(r"[A-Za-z0-9._+-]+\.jsonl\Z")
 _DIGITS = re.compile(r"[1-9][0-9]{0,5}\Z")
@@ -530,6 +532,21 @@ def build_trace(file: str, role: str, parsed: Sequence[TraceLine], problem: str 
         numerics=last(lines.Numerics),
         draws=every(lines.Draw),
     )
+
+
+def read_captures(evidence: RunEvidence) -> dict[str, Capture]:
+    """What a run's processes captured, by role; a process that captured nothing, or whose file is none, is left out."""
+    found: dict[str, Capture] = {}
+    directory = evidence.tensors_root.parent / "trace"
+    for process in evidence.processes:
+        try:
+            with open_regular(directory / f"{process.file.removesuffix('.jsonl')}.ops") as file:
+                capture = parse_capture(file.read(_LARGEST_CAPTURE))
+        except OSError:
+            continue
+        if capture is not None:
+            found[process.role] = capture
+    return found
 
 
 def _lost_steps(steps: Sequence[Step], end: lines.End | None) -> str | None:

@@ -47,16 +47,14 @@ def _follow_draws(session):
     from .draws import Draws
 
     _begin_watching(session)
-    draws = Draws(session)
-    session.followers.append(draws)
-    draws.watch()
+    session.draws = Draws(session)
+    session.draws.watch()
 
 
 def _capture(session, window):
     from .capture import Capture
 
     session.capture = Capture(session, window)
-    session.followers.append(session.capture.lines)
     session.capture.begin()
 
 
@@ -134,11 +132,12 @@ class _Finder:
             # The instance's attribute hid the class's method: the loader is as it was from here on.
             del loader.exec_module
             # Of what a library does while it is imported no line is the user's.
-            resting = [follower for follower in session.followers if follower.pause()]
+            follower = session.follower() if session.draws or session.capture else None
+            resting = follower is not None and follower.pause()
             try:
                 execute(module)
             finally:
-                for follower in resting:
+                if resting:
                     follower.resume()
             self._pending.pop(name, None)
             self._session.guard("import of " + name, hook, self._session, module)

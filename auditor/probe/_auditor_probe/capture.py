@@ -1,4 +1,4 @@
-"""Captures, in a window of steps, the operations that torch dispatches: what went in and came out, and whose they are."""
+"""Captures, in a window of steps, the operations that torch dispatches: what went in, what came out, whose they are."""
 
 import base64
 import ctypes
@@ -45,6 +45,7 @@ _FILES = (
     ("torch/autograd/__init__.py", "engine"),
     ("torch/utils/checkpoint.py", "checkpoint"),
     ("torch/utils/data/_utils/fetch.py", "fetch"),
+    ("torch/multiprocessing/reductions.py", "arrival"),
 )
 
 
@@ -120,6 +121,8 @@ class Capture:
             self.lines.leave()
         self._closed = False
         self.local = threading.local()
+        if self._mode is not None:
+            self._operations.in_child()
         if self._first == 1:
             self.open()
 
@@ -233,7 +236,7 @@ class Capture:
     def _apart(self, function, name, args, kwargs):
         session = self._session
         before = session.guard("compiled region", self._operations.begin, name, args, kwargs)
-        followed = self.lines.pause()
+        followed = session.follower().pause()
         pushed = self._pop()
         try:
             result = function(*args, **kwargs)
@@ -241,7 +244,7 @@ class Capture:
             if pushed and self.active:
                 self._push()
             if followed:
-                self.lines.resume()
+                session.follower().resume()
         if before is not None and self.active:
             session.guard("compiled region", self._operations.end, before, result)
         return result
@@ -250,9 +253,12 @@ class Capture:
 class _Known:
     """What is known of one operation."""
 
-    __slots__ = ("name", "overwrites", "skip_named", "unwritten", "view", "workspaces", "written", "written_named")
+    __slots__ = (
+        *("later", "name", "nothing", "overwrites", "skip_named", "unwritten", "view"),
+        *("workspaces", "written", "written_named"),
+    )
 
-    def __init__(self, func, recording):
+    def __init__(self, func):
         schema = getattr(func, "_schema", None)
         name = schema.name if schema is not None else str(func)
         overload = getattr(schema, "overload_name", "")
@@ -278,6 +284,9 @@ class _Known:
         self.overwrites = plain in _OVERWRITING
         self.skip_named = frozenset(out)
         self.workspaces = _WORKSPACES.get(plain, ())
+        # What processes exchange is there only once it was waited for.
+        self.later = "c10d" in name
+        self.nothing = name.startswith("profiler::")
 
 
 class Operations:
@@ -302,10 +311,13 @@ class Operations:
         self._node = getattr(internal, "_current_autograd_node", None)
         autograd = getattr(internal, "_autograd", None)
         self._sequence = getattr(autograd, "_get_sequence_nr", None)
-        self._autocast = getattr(torch, "is_autocast_enabled", None)
-        self._autocast_cpu = getattr(torch, "is_autocast_cpu_enabled", None)
-        self._autocast_any = getattr(internal, "_is_any_autocast_enabled", None)
         self._dtypes = {}
+        self._follow_autocast(torch.autocast)
+
+    def in_child(self):
+        """What is known belongs to the parent's recording."""
+        self._forwards = {}
+        self._kept = 0
 
     # -- one operation ----------------------------------------------------------------------------------------
 
@@ -337,7 +349,9 @@ class Operations:
     def _before(self, func, args, kwargs, frame):
         known = self._known.get(func)
         if known is None:
-            known = self._known[func] = _Known(func, self._capture.recording)
+            known = self._known[func] = _Known(func)
+        if known.nothing:
+            return None
         inputs = []
         said = []
         for index, value in enumerate(args):
@@ -348,7 +362,8 @@ class Operations:
             if name not in known.skip_named:
                 self._take(value, inputs, said, name)
         pieces = () if known.view or known.unwritten else self._digests(inputs)
-        return known, pieces, said, self._where(frame)
+        where = self._where(frame)
+        return None if where is None else (known, pieces, said, where)
 
     def _take(self, value, tensors, said, name=None):
         if isinstance(value, self._tensor):
@@ -411,6 +426,8 @@ class Operations:
             elif kind == "checkpoint":
                 if code.co_name in ("unpack_hook", "backward", "recompute_fn"):
                     flags |= _RECOMPUTED
+            elif kind == "arrival":
+                return None  # a tensor of another process: it comes when it comes, and is read where it is used
             elif kind == "fetch":
                 self._capture.lines.sampled(frame)
             frame = frame.f_back
@@ -421,7 +438,7 @@ class Operations:
     def _kind_of(self, frame):
         name = frame.f_code.co_filename
         if name.startswith("<"):
-            return "user" if self._capture.lines.is_user(frame) else ""
+            return "user" if self._session.follower().is_user(frame) else ""
         kind = next((kind for ending, kind in _FILES if name.endswith(ending)), None)
         if kind is None:
             kind = "user" if self._session.places.kind(name) == "user" else ""
@@ -449,9 +466,14 @@ class Operations:
             written = self._written(known, args, kwargs)
             seen = {id(tensor) for tensor in outputs}
             outputs += [tensor for tensor in written if id(tensor) not in seen]
+            outputs += self._around(written)
         if known.unwritten:
             for tensor in outputs:
                 self._mark(tensor)
+            pieces = ()
+        elif known.later:
+            for tensor in outputs:
+                self._unmark(tensor)
             pieces = ()
         else:
             for index in known.workspaces:
@@ -495,9 +517,28 @@ class Operations:
             recording.add(f"{head}[{taken}],[{given}],{value}]", both)
 
     def _autocasts(self):
-        if self._autocast_any is not None:
-            return self._autocast_any()
-        return self._autocast() or (self._autocast_cpu is not None and self._autocast_cpu())
+        states = getattr(self._capture.local, "autocast", None)
+        return bool(states) and states[-1]
+
+    def _follow_autocast(self, kind):
+        """Keeps whether autocast is on: below it, where operations arrive, torch says that it is off."""
+        enter, leave = kind.__enter__, kind.__exit__
+        capture = self._capture
+
+        def __enter__(self):
+            result = enter(self)
+            local = capture.local
+            local.autocast = (*getattr(local, "autocast", ()), bool(getattr(self, "_enabled", True)))
+            return result
+
+        def __exit__(self, *exception):
+            capture.local.autocast = getattr(capture.local, "autocast", ())[:-1]
+            return leave(self, *exception)
+
+        self._session.imitate(__enter__, enter)
+        self._session.imitate(__exit__, leave)
+        kind.__enter__ = __enter__
+        kind.__exit__ = __exit__
 
     # -- what made a node of autograd -------------------------------------------------------------------------
 
@@ -564,6 +605,17 @@ class Operations:
                 self._collect(args[index], found)
         return found
 
+    def _around(self, written):
+        """What a view that was written is part of, where that is not much more: it has changed with it."""
+        found = []
+        for tensor in written:
+            base = tensor._base
+            if base is None or base.numel() == tensor.numel() or base.numel() > 4 * tensor.numel() + 16_384:
+                continue
+            if all(base is not known for known in found):
+                found.append(base)
+        return found
+
     def _digests(self, tensors):
         found = []
         reader = self._reader
@@ -591,23 +643,34 @@ class Operations:
         return piece.hex() if isinstance(piece, bytes) else piece
 
     def _mark(self, tensor):
-        address = _address(tensor)
+        address = _storage(tensor)
         if address:
-            self._unwritten[address] = tensor.numel() * tensor.element_size()
+            # How many bytes are left to write, and which pieces were written.
+            self._unwritten[address] = [tensor.numel() * tensor.element_size(), {}]
 
     def _unmark(self, tensor):
-        address = _address(tensor)
-        if address in self._unwritten and tensor.numel() * tensor.element_size() >= self._unwritten[address]:
+        address = _storage(tensor)
+        entry = self._unwritten.get(address)
+        if entry is None:
+            return
+        size = tensor.numel() * tensor.element_size()
+        start = tensor.data_ptr()
+        known = entry[1].get(start, 0)
+        if size > known:
+            entry[1][start] = size
+            entry[0] -= size - known
+        if entry[0] <= 0:
             del self._unwritten[address]
 
     def is_unwritten(self, tensor):
-        """Whether a tensor lies in memory that was not written as a whole since it was taken."""
+        """Whether a tensor lies in memory that was not written as a whole since it was taken, nor was this piece."""
         if not self._unwritten:
             return False
-        if _address(tensor) in self._unwritten:
-            return True
-        base = tensor._base
-        return base is not None and _address(base) in self._unwritten
+        entry = self._unwritten.get(_storage(tensor))
+        if entry is None:
+            return False
+        size = tensor.numel() * tensor.element_size()
+        return size > 0 and entry[1].get(tensor.data_ptr(), 0) < size
 
     def _value(self, outputs, pieces):
         """The bits of the first floating output as the wire has them, if it is small and in main memory."""
@@ -634,10 +697,14 @@ def _listed(pieces):
     return '["' + '","'.join(pieces) + '"]' if pieces else "[]"
 
 
-def _address(tensor):
+def _storage(tensor):
+    """Where the memory begins that a tensor is a part of."""
     try:
-        return tensor.data_ptr()
-    except RuntimeError:  # of a class that has no memory of its own
+        return tensor.untyped_storage().data_ptr()
+    except AttributeError:  # before torch 2.0
+        base = tensor._base
+        return (tensor if base is None else base).data_ptr()
+    except (RuntimeError, NotImplementedError):  # of a class that has no memory of its own
         return 0
 
 

@@ -4,7 +4,7 @@ import ctypes
 import random
 import sys
 
-from .follow import Follower
+from .follow import Watcher
 from .streams import address_of_python
 
 MAXIMUM_PLACES = 64  # told of each stream
@@ -13,11 +13,11 @@ _MERSENNE_WORDS = 624
 _python = random._inst
 
 
-class Draws(Follower):
+class Draws(Watcher):
     """Follows the user's lines; a stream that has moved while a line ran was drawn from by it."""
 
     def __init__(self, session):
-        super().__init__(session)
+        self._session = session
         self._watched = {}  # stream: what gives its state, cheap to compare
         self._states = {}
         self._seeded = {}
@@ -43,7 +43,7 @@ class Draws(Follower):
         else:
             self._watched["python"] = _twister(address, address + 4, lambda: _python.gauss_next)
         self._renew()
-        if not self.start():
+        if not self._session.follower().add(self):
             what = "which lines draw from the random streams: another tool traces the program"
             self._session.send("unseen", {"what": what, "step": self._session.step})
 
@@ -182,11 +182,10 @@ class Draws(Follower):
         fields = {"stream": stream, "place": place, "seeded": bool(seeded), "step": self._session.step}
         self._session.send("draw", fields)
         if all(len(self._told.get(known, ())) >= ENOUGH_PLACES for known in self._watched):
-            self.stop()
+            self._session.follower().remove(self)
 
     def in_child(self):
         """A forked child tells what it draws itself."""
-        self.forked()
         self._told = {}
         # Python seeds its stream from entropy in a forked child, before or after this.
         self._seeded["python"] = False

@@ -7,7 +7,7 @@ import weakref
 
 from . import digest
 from .draws import line_of
-from .follow import Follower
+from .follow import Watcher
 
 EACH = 200  # occurrences of a line in one step that are told one by one
 ENOUGH = 20_000  # occurrences of a line in one step after which it is not looked at any more
@@ -34,11 +34,11 @@ class _Plan:
         self.spot = None
 
 
-class Lines(Follower):
+class Lines(Watcher):
     """Follows the user's lines in a capture's window."""
 
     def __init__(self, session, capture):
-        super().__init__(session)
+        self._session = session
         self._capture = capture
         self._plans = {}
         self._calls = {}
@@ -56,18 +56,27 @@ class Lines(Follower):
         self._torch = torch
         self._operations = operations
 
+    def start(self):
+        """Begins; False where another tool traces the program."""
+        follower = self._session.follower()
+        follower.renumber()
+        return follower.add(self)
+
     def finish(self):
         """Ends following."""
         self.stop()
         self.settle()
 
+    def stop(self):
+        """Looks at no more lines."""
+        self._session.follower().remove(self)
+
     def leave(self):
         """In a forked child: what was under way is the parent's."""
         self.stop()
+        torch, operations = self._torch, self._operations
         self.__init__(self._session, self._capture)
-
-    def in_child(self):
-        """The capture begins its lines anew."""
+        self.torch_ready(torch, operations)
 
     def settle(self):
         """Tells what was only counted, and begins to count anew."""
@@ -80,11 +89,10 @@ class Lines(Follower):
     # -- following --------------------------------------------------------------------------------------------
 
     def called(self, thread, running):
-        if thread.state is None:
-            thread.state = self._capture.recording.thread()
+        if thread.number is None:
+            thread.number = self._capture.recording.thread()
             self._capture.in_thread()
-        if not thread.stack:
-            self._find_sample(thread, running.frame.f_back)
+        self._find_sample(running.frame.f_back)
         code = running.code
         entry = self._calls.get(id(code))
         if entry is None:
@@ -104,8 +112,8 @@ class Lines(Follower):
         line = running.line
         if line is None:
             return
-        if thread.state is None:
-            thread.state = self._capture.recording.thread()
+        if thread.number is None:
+            thread.number = self._capture.recording.thread()
         plan = self._plan(running.code, line)
         span = self._capture.recording.count - running.began
         self._look(thread, running, plan, "line", span, value if returns else _MISSING)
@@ -124,7 +132,7 @@ class Lines(Follower):
         if recording.full:
             self.stop()
             return
-        key = (thread.state, id(running.code), running.line if kind == "line" else -1)
+        key = (thread.number, id(running.code), running.line if kind == "line" else -1)
         count = self._counts.get(key, 0) + 1
         self._counts[key] = count
         if count > ENOUGH:
@@ -145,22 +153,22 @@ class Lines(Follower):
             plan.number = recording.watched(spot, kind, names, loads)
         if all(type(value) is str for value in values):
             if count > EACH:
-                rest = self._rests.get((thread.state, plan.number), (0, b""))
+                rest = self._rests.get((thread.number, plan.number), (0, b""))
                 chain = digest.of_bytes(rest[1] + "\n".join(values).encode())
-                self._rests[thread.state, plan.number] = (rest[0] + 1, chain)
+                self._rests[thread.number, plan.number] = (rest[0] + 1, chain)
                 return
             listed = '","'.join(values)
-            recording.add(f'["l",{thread.state},{recording.us()},{plan.number},{span},["{listed}"]]')
+            recording.add(f'["l",{thread.number},{recording.us()},{plan.number},{span},["{listed}"]]')
         elif count <= EACH:
-            head = f'["l",{thread.state},{recording.us()},{plan.number},{span},['
+            head = f'["l",{thread.number},{recording.us()},{plan.number},{span},['
             recording.add(head + ",".join(['"%s"'] * len(values)) + "]]", values)
 
     # -- samples ----------------------------------------------------------------------------------------------
 
-    def _find_sample(self, thread, frame):
-        """Looks for the DataLoader's fetching below the first of the user's frames."""
-        for _ in range(12):
-            if frame is None:
+    def _find_sample(self, frame):
+        """Looks for the DataLoader's fetching among what called a function of the user's."""
+        for _ in range(6):
+            if frame is None or self._session.follower().is_user(frame):
                 return
             if frame.f_code.co_filename.endswith("fetch.py") and "idx" in frame.f_locals:
                 self.sampled(frame)
@@ -255,6 +263,8 @@ class Lines(Follower):
         if numpy is not None and isinstance(value, getattr(numpy, "ndarray", ())):
             return self._of_array(value)
         if self._torch is not None and isinstance(value, self._torch.Tensor):
+            if value.requires_grad:
+                return None  # it changes with each step, and operations tell how
             text = self._of_tensor(value)
             return digest.of_bytes(text.encode()) if isinstance(text, str) and text else None
         if self._is_users(kind):

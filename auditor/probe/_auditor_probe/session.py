@@ -48,7 +48,8 @@ class Session:
             self.entropy = None
             self.torch_watch = None
             self.reads = None
-            self.followers = []
+            self.draws = None
+            self._follower = None
             self.interventions = None
             self.capture = None
             self._planned = _read_plan(config.get("plan"), self.label)
@@ -136,6 +137,14 @@ class Session:
         self.streams.watch_python()
         self.entropy.watch()
         self.describe()
+
+    def follower(self):
+        """What follows the user's lines; made when it is asked for."""
+        if self._follower is None:
+            from .follow import Follower
+
+            self._follower = Follower(self)
+        return self._follower
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -234,8 +243,10 @@ class Session:
             self.torch_watch.in_child()
         if self.interventions is not None:
             self.interventions.in_child(child)
-        for follower in self.followers:
-            follower.in_child()
+        if self._follower is not None:
+            self._follower.in_child()
+        if self.draws is not None:
+            self.draws.in_child()
         if self.capture is not None:
             self.capture.in_child()
 
