@@ -43,7 +43,13 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
     """Writes a program and runs it under the probe."""
 
     def run(
-        source: str, *, probed: bool = True, run: int = 1, env: dict[str, str] | None = None, **config: object
+        source: str,
+        *,
+        probed: bool = True,
+        run: int = 1,
+        env: dict[str, str] | None = None,
+        python: str = sys.executable,
+        **config: object,
     ) -> Watched:
         project = tmp_path / "project"
         project.mkdir(exist_ok=True)
@@ -68,7 +74,7 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROBE), environment.get("PYTHONPATH")]))
             environment["_AUDITOR_PROBE"] = str(evidence / "probe.json")
         done = subprocess.run(
-            [sys.executable, "program.py"], cwd=project, env=environment, capture_output=True, text=True, timeout=120
+            [python, "program.py"], cwd=project, env=environment, capture_output=True, text=True, timeout=120
         )
         traces = tuple(
             tuple(_decoder.decode(line) for line in path.read_bytes().splitlines())

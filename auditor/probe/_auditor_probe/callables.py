@@ -29,10 +29,17 @@ class StandIn:
         return hash(self._original)
 
 
-def stand_in(module, name, make):
-    """Replaces ``module.name`` by a stand-in around ``make(original)``, once; returns the original."""
+class Changed(StandIn):
+    """A stand-in that changes what it stands for; one that only watches is put around it."""
+
+
+def stand_in(module, name, make, kind=StandIn):
+    """Replaces ``module.name`` by a stand-in around ``make(original)``; returns the original.
+
+    What is watched already is left as it is.
+    """
     original = getattr(module, name, None)
-    if original is None or isinstance(original, StandIn):
+    if original is None or (kind is StandIn and type(original) is StandIn):
         return None
-    setattr(module, name, StandIn(make(original), original, getattr(module, "__name__", "")))
+    setattr(module, name, kind(make(original), original, getattr(module, "__name__", "")))
     return original

@@ -1,4 +1,4 @@
-"""Reads of the outside world by the user's own lines: the clock, the system's entropy, directory listings."""
+"""Reads of the outside world by the user's own lines: the clock, the pid, the system's entropy, directory listings."""
 
 import os
 import random
@@ -41,7 +41,8 @@ class Entropy:
     def watch(self):
         """Begins to watch."""
         for name in ("time", "time_ns"):
-            stand_in(time, name, self._make_clock)
+            stand_in(time, name, lambda original: self._make_look(original, "clock"))
+        stand_in(os, "getpid", lambda original: self._make_look(original, "pid"))
         stand_in(os, "urandom", self._make_urandom)
         if hasattr(random, "_urandom"):
             stand_in(random, "_urandom", self._make_urandom)
@@ -53,19 +54,22 @@ class Entropy:
             if accessor is not None and hasattr(accessor, name):
                 setattr(accessor, name, getattr(os, name))
 
-    def _make_clock(self, original):
-        codes = self._codes
+    def _make_look(self, original, kind):
+        codes = self._codes[kind] = self._codes.get(kind, {})
 
-        def clock():
-            code = _getframe(2).f_code
-            # Hashing a code object hashes all it contains: known ones are kept alive and found by address.
-            if id(code) not in codes:
-                codes[id(code)] = code
+        def look():
+            frame = _getframe(2)
+            code = frame.f_code
+            # One function may look at several lines. Hashing a code object hashes all it contains: those that are known
+            # are kept alive, and found by their address.
+            site = id(code), frame.f_lasti
+            if site not in codes:
+                codes[site] = code
                 if self._session.places.kind(code.co_filename) == "user":
-                    self._session.guard("clock", self.note, "clock", _getframe(2))
+                    self._session.guard(kind, self.note, kind, frame)
             return original()
 
-        return clock
+        return look
 
     def _make_urandom(self, original):
         def urandom(size):
