@@ -1,0 +1,4 @@
+#!/bin/bash
+set -e
+python "$1" --seed "$3"
+python "$@"

@@ -1,0 +1,38 @@
+"""Train on records that are kept by identifier."""
+
+import argparse
+import uuid
+
+import torch
+from torch import nn
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save")
+    args = parser.parse_args()
+
+    torch.manual_seed(args.seed)
+    x = torch.randn(96, 6)
+    y = x.sin().sum(dim=1, keepdim=True)
+
+    records = {}
+    for row in range(96):
+        records[uuid.uuid4()] = row
+    rows = [records[key] for key in sorted(records)]
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for start in range(0, 96, 12):
+        batch = rows[start : start + 12]
+        loss = nn.functional.mse_loss(model(x[batch]), y[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print("loss", loss.item())
+    if args.save:
+        torch.save(model.state_dict(), args.save)
+
+
+if __name__ == "__main__":
+    main()
