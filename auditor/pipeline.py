@@ -234,7 +234,9 @@ def verify(
         )
     locked = locking.read(lock_directory)
     if target is not None:
-        found, subject = Reader(stdin).read_one(target), Target("fingerprint", target)
+        reader = Reader(stdin)
+        found = reader.read_one(target)
+        subject = Target("fingerprint" if reader.fleet.subjects[0].kind == "fingerprint" else "audit", target)
     elif image is not None:
         found, subject = fingerprint.describe_image(image, python), Target("image", image)
     else:

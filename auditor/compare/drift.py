@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -50,12 +52,12 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
 
     A fact that the fingerprint does not know is ``unknown``, never as wanted. Distributions that the lock does not have
     are ``extra``; a variable that is set and is not in the lock is drift where it may change a result, except for those
-    of ``of_a_process``, which a lock never holds. Raises EvidenceError ``damaged-lock`` where the environment is one in
-    which the lock wants a distribution twice.
+    of ``of_a_process``, which a lock never holds. Another release of a tool is ``harmless``, and so is what follows
+    from another fact that drifted. Raises EvidenceError ``damaged-lock`` where the environment is one in which the lock
+    wants a distribution twice.
     """
     used = _used(lock, found)
-    counts: list[Layer] = []
-    deviations: list[Deviation] = []
+    by_layer: dict[str, tuple[list[Deviation | None], list[Deviation]]] = {}
     for layer in LAYERS:
         if layer in skip:
             continue
@@ -64,22 +66,45 @@ def hold(lock: Lock, found: Fingerprint, skip: Collection[str] = (), of_a_proces
             checked += [_check_distribution(pinned, lock, found, used) for pinned in _wanted_here(lock, found)]
         strays = list(_strays(layer, lock, found, used, of_a_process))
         if checked or strays:
-            drifted = sum(1 for one in checked if one is not None and one.kind == "drift")
-            unknown = sum(1 for one in checked if one is not None and one.kind == "unknown")
-            counts.append(Layer(layer, len(checked), len(checked) - drifted - unknown, drifted, unknown))
-        deviations += [one for one in (*checked, *strays) if one is not None]
+            by_layer[layer] = checked, strays
+    drifted = {
+        f"{one.layer}/{one.name}" for checked, _ in by_layer.values() for one in checked if one and one.kind == "drift"
+    }
+    counts: list[Layer] = []
+    deviations: list[Deviation] = []
+    for layer, (checked, strays) in by_layer.items():
+        settled = [one and _settled(one, drifted) for one in checked]
+        kinds = Counter(one.kind for one in settled if one is not None)
+        as_wanted = len(checked) - kinds.total()
+        counts.append(Layer(layer, len(checked), as_wanted, kinds["drift"], kinds["unknown"], kinds["harmless"]))
+        deviations += [one for one in (*settled, *strays) if one is not None]
     return Held(tuple(counts), tuple(sorted(deviations, key=_rank)))
+
+
+def _settled(one: Deviation, drifted: Collection[str]) -> Deviation:
+    """A drift that is none by itself as ``harmless``: of a tool, or of what follows from a fact that drifted."""
+    rule = risks.rule_of(one.layer, one.name)
+    if one.kind != "drift" or rule is None:
+        return one
+    # The distribution is what is locked, and its version is also told by torch itself.
+    others = {rule.told_by, rule.told_by.removesuffix(":version")} - {""}
+    if others & set(drifted):
+        other = rule.told_by.partition("/")[2]
+        reason = f"It follows from {other}, which differs and is compared by itself."
+        return msgspec.structs.replace(one, kind="harmless", risk="irrelevant", reason=reason, rules_out=(), sources=())
+    is_tool = one.layer == "libraries" and ":" not in one.name and rule.risk == "irrelevant"
+    return msgspec.structs.replace(one, kind="harmless") if is_tool else one
 
 
 def conclude(held: Held, target: Target, skipped: Sequence[str], unpinned: Sequence[Unpinned], strict: bool) -> Drift:
     """What it amounts to: drift where anything drifted, else undecided where anything locked could not be read.
 
-    Where nothing is locked there is nothing to conclude from. With ``strict`` what the lock does not have and what is
-    not pinned is drift as well.
+    Where nothing is locked there is nothing to conclude from. With ``strict`` what is harmless, what the lock does not
+    have and what is not pinned is drift as well.
     """
     kinds = {one.kind for one in held.deviations}
     verdict: Literal["none", "drift", "cannot-be-told"] = "none"
-    if "drift" in kinds or (strict and ("extra" in kinds or unpinned)):
+    if "drift" in kinds or (strict and (kinds & {"extra", "harmless"} or unpinned)):
         verdict = "drift"
     elif "unknown" in kinds or not any(layer.locked for layer in held.layers):
         verdict = "cannot-be-told"
@@ -316,4 +341,4 @@ def _rank(one: Deviation) -> tuple[int, int, int, str, str]:
     )
 
 
-_KINDS = ("drift", "unknown", "extra")
+_KINDS = ("drift", "unknown", "harmless", "extra")

@@ -97,14 +97,16 @@ class Unpinned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One fact that is not as the lock has it.
 
-    ``kind`` is ``drift`` (another value), ``unknown`` (the target does not tell) or ``extra`` (the lock has no such
-    distribution). ``risk`` is what the difference does to bit-exactness, with the ``reason`` and its ``sources``;
-    ``rules_out`` are the levels that cannot be reached between the locked environment and this one.
+    ``kind`` is ``drift`` (another value), ``unknown`` (the target does not tell), ``harmless`` (another value, which is
+    no drift by itself: of a tool that no training computes with, or of what follows from another fact that drifted) or
+    ``extra`` (the lock has no such distribution). ``risk`` is what the difference does to bit-exactness, with the
+    ``reason`` and its ``sources``; ``rules_out`` are the levels that cannot be reached between the locked environment
+    and this one.
     """
 
     layer: str
     name: str
-    kind: Literal["drift", "unknown", "extra"]
+    kind: Literal["drift", "unknown", "harmless", "extra"]
     wanted: str
     found: str
     risk: Risk
@@ -114,19 +116,20 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many facts of a layer are locked, and how many of those are as wanted, another, or not told."""
+    """How many facts of a layer are locked, and how many of those are as wanted, another, not told, or harmless."""
 
     name: str
     locked: int
     as_wanted: int
     drifted: int
     unknown: int
+    harmless: int = 0
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was held against the lock: its kind, and its name as the user gave it."""
 
-    kind: Literal["interpreter", "image", "fingerprint"]
+    kind: Literal["interpreter", "image", "fingerprint", "audit"]
     name: str
 
 
@@ -135,8 +138,8 @@ class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``verdict`` is ``none`` (every locked fact is as wanted), ``drift``, or ``cannot-be-told`` (no drift was seen, and a
     locked fact could not be read, or nothing was locked). ``rules_out`` are the levels that the drift rules out,
-    ``skipped`` the layers that were not held on request. ``strict`` says that extras and what is not pinned count as
-    drift too.
+    ``skipped`` the layers that were not held on request. ``strict`` says that extras, what is harmless and what is not
+    pinned count as drift too.
     """
 
     schema: str

@@ -18,6 +18,8 @@ from auditor.report.wording import plain
 NARROWEST = 30
 SHOWN = 20
 LONGEST_VALUE = 160
+KINDS = ("drift", "unknown", "harmless", "extra")
+HARMLESS = "Otherwise, and no drift by itself"
 
 _MARKS = {"none": "✓", "drift": "✗", "cannot-be-told": "?"}
 _COLOURS = {"none": "green", "drift": "red", "cannot-be-told": "yellow"}
@@ -62,7 +64,7 @@ def render_markdown(drift: Drift) -> str:
         lines += [
             f"| {one.name} | {one.locked} | {one.as_wanted} | {one.drifted} | {one.unknown} |" for one in drift.layers
         ]
-    for title, kind in (("Drift", "drift"), ("Cannot be told", "unknown")):
+    for title, kind in (("Drift", "drift"), ("Cannot be told", "unknown"), (HARMLESS, "harmless")):
         found = [one for one in drift.deviations if one.kind == kind]
         if not found:
             continue
@@ -85,14 +87,18 @@ def headline(drift: Drift) -> str:
     who = _who(drift.target)
     drifted = [one for one in drift.deviations if one.kind == "drift"]
     unknown = [one for one in drift.deviations if one.kind == "unknown"]
+    harmless = sum(1 for one in drift.deviations if one.kind == "harmless")
     if drift.verdict == "none":
-        return f"No drift: {who} is as the lock has it."
+        aside = f", {'a tool' if harmless == 1 else f'{harmless} tools'} aside" if harmless else ""
+        return f"No drift: {who} is as the lock has it{aside}."
     if drift.verdict == "cannot-be-told" and not unknown:
         return f"It cannot be told whether {who} is as it should be: nothing that was held is locked."
     if drift.verdict == "cannot-be-told":
         return f"It cannot be told whether {who} is as the lock has it: {_facts(len(unknown))} not told."
     if not drifted:
-        return f"No drift, but not strictly so: {who} has more than the lock, or the project leaves something unpinned."
+        return (
+            f"No drift, but not strictly so: {who} has other tools or more than the lock, or something is not pinned."
+        )
     if drift.rules_out:
         effect_of_all = f"rules out {' and '.join(drift.rules_out)}"
     elif any(one.risk == "at-risk" for one in drifted):
@@ -108,7 +114,9 @@ def counted(drift: Drift) -> str:
     locked = sum(layer.locked for layer in drift.layers)
     as_wanted = sum(layer.as_wanted for layer in drift.layers)
     skipped = f"; not held: {', '.join(drift.skipped)}" if drift.skipped else ""
-    return f"{as_wanted} of {locked} locked facts are as wanted{skipped}"
+    harmless = sum(layer.harmless for layer in drift.layers)
+    otherwise = f", {harmless} harmlessly not" if harmless else ""
+    return f"{as_wanted} of {locked} locked facts are as wanted{otherwise}{skipped}"
 
 
 def effect(one: Deviation) -> str:
@@ -131,9 +139,10 @@ def _parts(drift: Drift) -> Iterable[RenderableType]:
     yield Text(f"{_MARKS[drift.verdict]} {plain(headline(drift))}", style=f"bold {colour}")
     yield Text(counted(drift), style="dim")
     yield from _layers(drift)
-    of_kind = {kind: [one for one in drift.deviations if one.kind == kind] for kind in ("drift", "unknown", "extra")}
+    of_kind = {kind: [one for one in drift.deviations if one.kind == kind] for kind in KINDS}
     yield from _deviations("Drift", of_kind["drift"])
     yield from _not_told(of_kind["unknown"])
+    yield from _deviations(HARMLESS, of_kind["harmless"])
     extra = [f"{plain(one.name)} {plain(_brief(one.found))}" for one in of_kind["extra"]]
     yield from _joined("Not in the lock", extra)
     yield from _unpinned(drift.unpinned)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from auditor.compare import drift
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
 from auditor.records.lock import Deviation, Exactly, Lock, Pinned, Target, Within
+from auditor.report import drift as report
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DIGEST = "a" * 64
@@ -129,7 +130,9 @@ def test_a_device_that_is_known_to_be_absent_is_drift() -> None:
 def test_facts_of_a_torch_that_is_gone_are_absent_not_unknown() -> None:
     locked = lock(TORCH, libraries={"torch:git": Exactly("abc")})
     found = fingerprint(libraries={"torch:version": Unknown("torch is not installed")})
-    assert {(one.kind, one.name) for one in deviations(locked, found)} == {("drift", "torch"), ("drift", "torch:git")}
+    assert {(one.kind, one.name) for one in deviations(locked, found)} == {
+        ("drift", "torch"), ("harmless", "torch:git")
+    }  # fmt: skip
 
 
 def test_extra_distributions_are_told_and_are_no_drift_unless_strict() -> None:
@@ -257,3 +260,41 @@ def test_any_other_value_is_found(hardware: dict[str, object], data: st.DataObje
     locked = lock(hardware={name: Exactly(value) for name, value in hardware.items()})  # type: ignore[arg-type]
     found = deviations(locked, fingerprint(hardware={**hardware, name: other}))
     assert [(one.kind, one.name) for one in found] == [("drift", name)]
+
+
+def test_another_release_of_a_tool_is_named_and_is_no_drift() -> None:
+    locked = lock(Pinned("numpy", "2.4.6", "index"), Pinned("pip", "24.0", "index"), Pinned("ruff", "0.11.0", "index"))
+    found = fingerprint(libraries={"numpy": "2.4.6", "pip": "25.1"})
+    held = drift.hold(locked, found)
+    assert [(one.name, one.kind, one.risk, one.found) for one in held.deviations] == [
+        ("pip", "harmless", "irrelevant", "25.1"),
+        ("ruff", "harmless", "irrelevant", "not installed"),
+    ]
+    (layer,) = held.layers
+    assert (layer.locked, layer.as_wanted, layer.drifted, layer.harmless) == (3, 1, 0, 2)
+    assert verdict(locked, found) == "none"
+    assert verdict(locked, found, strict=True) == "drift"
+    concluded = drift.conclude(held, TARGET, (), (), False)
+    assert "2 tools aside" in report.render(concluded) and "1 of 3 locked facts" in report.render(concluded)
+    assert "### Otherwise, and no drift by itself" in report.render_markdown(concluded)
+
+
+def test_what_follows_from_another_drift_is_no_drift_of_its_own() -> None:
+    locked = lock(Pinned("numpy", "2.4.6", "index"), hardware={"dispatch:numpy": Exactly(("AVX2", "FMA3"))})
+    other = fingerprint(libraries={"numpy": "2.3.0"}, hardware={"dispatch:numpy": ("AVX2",)})
+    found = {one.name: one for one in deviations(locked, other)}
+    assert (found["numpy"].kind, found["dispatch:numpy"].kind) == ("drift", "harmless")
+    assert "follows from numpy" in found["dispatch:numpy"].reason
+    # Of the same NumPy it is the processor that differs.
+    same = fingerprint(libraries={"numpy": "2.4.6"}, hardware={"dispatch:numpy": ("AVX2",)})
+    assert [(one.name, one.kind) for one in deviations(locked, same)] == [("dispatch:numpy", "drift")]
+    # What is not told is not taken to follow from anything.
+    untold = {one.name: one.kind for one in deviations(locked, fingerprint(libraries={"numpy": "2.3.0"}))}
+    assert untold == {"numpy": "drift", "dispatch:numpy": "unknown"}
+
+
+def test_the_build_of_another_torch_follows_from_it() -> None:
+    locked = lock(TORCH, libraries={"torch:git": Exactly("abc")})
+    other = fingerprint(libraries={"torch": "2.12.0+cpu", "torch:version": "2.12.0+cpu", "torch:git": "def"})
+    found = {one.name: one.kind for one in deviations(locked, other)}
+    assert found == {"torch": "drift", "torch:git": "harmless"}

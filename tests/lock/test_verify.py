@@ -172,6 +172,7 @@ def test_an_audit_is_held(env: Path, capsys: pytest.CaptureFixture[str]) -> None
     for target in ("evidence", "evidence/audit.json", "evidence/fingerprint.json"):
         code, drift = verified(capsys, target)
         assert rows(drift) == [], target
+        assert drift["target"]["kind"] == ("fingerprint" if target.endswith("fingerprint.json") else "audit")
         assert code == 0
     install(env, "six==2.0")
     assert main([word.replace("evidence", "evidence-2") for word in run]) == 0
