@@ -8,7 +8,7 @@ from auditor.records.audit import LevelName, LevelVerdict
 from auditor.records.environments import EnvironmentComparison, Expectation, Many, Pair, Risk, Together
 from auditor.report import environments, wording
 from auditor.report.environments import Entry
-from auditor.report.markdown import escaped
+from auditor.report.markdown import chain_lines, escaped
 from auditor.report.wording import plain
 
 SHOWN = 20
@@ -118,6 +118,7 @@ def _together(together: Together) -> list[str]:
         lines += ["", escaped(plain(together.explanation))]
     if together.divergence is not None:
         lines += ["", f"### First divergence: {escaped(wording.divergence_title(together.divergence))}", ""]
+        lines += chain_lines(wording.chain(together.divergence, together.compared))
         lines.append(escaped("; ".join(wording.divergence_details(together.divergence, 3))))
     metrics = wording.ranked_metrics(together.metrics.values())
     if metrics:

@@ -12,7 +12,7 @@ from auditor.records.audit import LevelName, LevelVerdict
 from auditor.records.environments import EnvironmentComparison, Expectation, Many, Pair, Risk, Together
 from auditor.report import environments, wording
 from auditor.report.environments import Entry
-from auditor.report.terminal import drawn, grid, indented, item, metrics_part
+from auditor.report.terminal import chain_part, drawn, grid, indented, item, metrics_part
 from auditor.report.wording import plain
 
 SHOWN_ROWS = 4
@@ -83,6 +83,7 @@ def _together(together: Together, width: int) -> Iterable[RenderableType]:
     if together.divergence is not None:
         yield Text()
         yield Text(f"First divergence: {wording.divergence_title(together.divergence)}", style="bold red")
+        yield from chain_part(wording.chain(together.divergence, together.compared))
         details = wording.divergence_details(together.divergence, 3)
         if details:
             yield indented(Text("; ".join(details)))

@@ -55,13 +55,16 @@ def _verdict(level: LevelVerdict) -> str:
     return f"{_MARKS[level.verdict]} {wording.VERDICTS[level.verdict]}"
 
 
+def chain_lines(links: Sequence[wording.Link]) -> list[str]:
+    """The chain from init to parameters, up to where it broke; nothing where none of it did."""
+    return [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""] if links else []
+
+
 def _divergence(audit: Audit) -> list[str]:
     if audit.divergence is None:
         return []
     lines = ["", f"### First divergence: {escaped(wording.divergence_title(audit.divergence))}", ""]
-    links = wording.chain(audit.divergence, audit.compared)
-    if links:
-        lines += [" → ".join(f"{link.name} {_LINK_MARKS[link.state]}" for link in links), ""]
+    lines += chain_lines(wording.chain(audit.divergence, audit.compared))
     return [*lines, escaped("; ".join(wording.divergence_details(audit.divergence, len(audit.runs))))]
 
 

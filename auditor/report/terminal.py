@@ -116,18 +116,22 @@ def _levels(audit: Audit, tables: bool) -> Iterable[RenderableType]:
         yield indented(table)
 
 
-def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType]:
-    yield Text()
-    title = Text("First divergence: ", style="bold")
-    title.append(wording.divergence_title(divergence), style="bold red")
-    yield title
-    links = wording.chain(divergence, audit.compared)
+def chain_part(links: Sequence[wording.Link]) -> Iterable[RenderableType]:
+    """The chain from init to parameters on a line, up to where it broke; nothing where none of it did."""
     if links:
         line = Text()
         for link in links:
             line.append(" → " if line else "", style="dim")
             line.append(f"{link.name} {_LINK_MARKS[link.state]}", style=_LINK_COLOURS[link.state])
         yield indented(line)
+
+
+def _divergence(audit: Audit, divergence: Divergence) -> Iterable[RenderableType]:
+    yield Text()
+    title = Text("First divergence: ", style="bold")
+    title.append(wording.divergence_title(divergence), style="bold red")
+    yield title
+    yield from chain_part(wording.chain(divergence, audit.compared))
     details = wording.divergence_details(divergence, len(audit.runs))
     if details:
         yield indented(Text("; ".join(details)))

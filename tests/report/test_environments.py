@@ -193,3 +193,10 @@ def test_all_formats_are_the_same_in_every_process() -> None:
             subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
         )
     assert len(outputs) == 1
+
+
+def test_the_chain_says_which_link_of_two_audits_broke_first() -> None:
+    screen = " ".join(environments_terminal.render(AUDITS, width=100).split())
+    assert "init ✓ → batch not seen → loss not seen → gradients ✗ → parameters ·" in screen
+    markdown = environments_markdown.render(AUDITS)
+    assert "init ✓ → batch (not seen) → loss (not seen) → gradients **✗** → parameters ·" in markdown
