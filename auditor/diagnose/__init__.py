@@ -8,10 +8,11 @@ import msgspec
 
 from auditor.diagnose.attribute import Source, own_sources
 from auditor.diagnose.conclusion import causes, diagnosis, located
+from auditor.diagnose.localise import differences
 from auditor.diagnose.prove import Compare, Localise, Run, prove
 from auditor.records.audit import Cause
 from auditor.records.comparison import Comparison, Divergence
-from auditor.records.diagnosis import Diagnosis, Localisation
+from auditor.records.diagnosis import Diagnosis
 from auditor.records.evidence import RunEvidence
 
 __all__ = ["Diagnosed", "Run", "diagnose", "differences", "own_sources"]
@@ -45,8 +46,3 @@ def diagnose(
     return Diagnosed(
         concluded, diagnosis(found, concluded, divergence, budget), located(divergence, concluded, localisation)
     )
-
-
-def differences(first: RunEvidence, other: RunEvidence) -> tuple[Localisation, ...]:
-    """The first differences of two captures."""
-    return ()
