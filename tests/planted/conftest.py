@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "programs"
 TWINS = ("planted", "clean")
 DIVERGING = ("not-reached", "as-printed")
-# One of each kind of evidence, none of which imports torch: what a diagnosis of them takes is its own time.
-QUICKLY_DIAGNOSED = frozenset({"numpy-only", "stdlib-only"})
+# None of them imports torch, so that what their diagnosis takes is its own time.
+QUICKLY_DIAGNOSED = frozenset({"own-numpy", "random-state-split", "stdlib-only"})
 SEED = "7"
 # numpy.savez appends this ending to any other name; torch.save takes every name.
 WEIGHTS = "final.npz"
@@ -259,7 +259,7 @@ class Audited:
         return json.loads(path.read_text())
 
 
-def run_audit(case: Case, place: Path) -> Audited:
+def run_audit(case: Case, place: Path, diagnose: bool = False) -> Audited:
     """Audit the program. A clean one also leaves its final weights, outside the project, where they decide nothing."""
     project = copy_project(case, place / "project")
     outside = place / "outside"
@@ -269,6 +269,7 @@ def run_audit(case: Case, place: Path) -> Audited:
     command = [
         *auditor(),
         *("run", "--quiet", "--require", "bit-exact", "--seed", SEED, "--out", str(evidence)),
+        "--diagnose" if diagnose else "--no-diagnose",
         *case.expected.options,
         *("--", *case.command("{seed}", outside, save)),
     ]
@@ -278,7 +279,7 @@ def run_audit(case: Case, place: Path) -> Audited:
         env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=2 * LIMIT,
+        timeout=(4 if diagnose else 2) * LIMIT,
         check=False,
     )
     return Audited(done.returncode, done.stdout.decode(), done.stderr.decode(), evidence, save)
@@ -330,6 +331,12 @@ def _digest(kind: str, content: bytes) -> str:
 def _audit_of(tmp_path: Path) -> Callable[[Case], Audited]:
     """Audit a case; see ``run_audit``."""
     return lambda case: run_audit(case, tmp_path)
+
+
+@pytest.fixture(name="diagnosis_of")
+def _diagnosis_of(tmp_path: Path) -> Callable[[Case], Audited]:
+    """Audit a case and ask why its runs differ; see ``run_audit``."""
+    return lambda case: run_audit(case, tmp_path, diagnose=True)
 
 
 @pytest.fixture(name="bare_run")
