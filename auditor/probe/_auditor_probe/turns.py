@@ -125,9 +125,6 @@ class Turns:
         turns = self
 
         def submit(self, *args, **kwargs):
-            # A task that hands another one to its own pool may wait for it.
-            if threading.current_thread() in self._threads:
-                self._max_workers += 1
             future = original(self, *args, **kwargs)
             turns._number += 1
             future._auditor_number = turns._number
@@ -140,7 +137,13 @@ class Turns:
     def _submitted(self, pool, future):
         if self._work.kind(self._nearest()) not in ("user", "library"):
             return
-        workers = [thread for thread in list(pool._threads) if thread is not threading.current_thread()]
+        me = threading.current_thread()
+        with pool._shutdown_lock:
+            workers = [thread for thread in pool._threads if thread is not me]
+            if len(workers) < len(pool._threads):
+                # A task that hands another one to its own pool may wait for it.
+                pool._max_workers += 1
+                pool._adjust_thread_count()
         self._wait(future.done, workers, PATIENCE_S, lambda: _sleep(POLL_S))
         if not future.done():
             # It waits, maybe for another task.
