@@ -78,7 +78,7 @@ def watch(tmp_path: Path) -> Callable[..., Watched]:
         )
         traces = tuple(
             tuple(_decoder.decode(line) for line in path.read_bytes().splitlines())
-            for path in sorted((evidence / "trace").iterdir(), key=lambda p: int(p.stem.split("-")[1]))
+            for path in sorted((evidence / "trace").glob("*.jsonl"), key=lambda p: int(p.stem.split("-")[1]))
         )
         return Watched(done.stdout, done.stderr, done.returncode, traces)
 
