@@ -26,6 +26,7 @@ STREAM_RULES: dict[str, tuple[str, Factor]] = {
     "torch-cuda": ("unseeded-torch", "seed-torch"),
     "numpy-generator": ("unseeded-numpy-generator", "seed-generators"),
 }
+STREAM_FACTORS = frozenset(factor for _, factor in STREAM_RULES.values())
 FACTOR_OF: dict[str, Factor] = {
     **dict(STREAM_RULES.values()),
     "unstable-seed": "pin-seeds",
@@ -287,8 +288,8 @@ def _threads(trace: ProcessTrace) -> int:
 
 
 _SIGHTED: dict[str, tuple[int, str]] = {
-    "hash-order": (56, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
-    "address-order": (44, "objects are told apart or ordered by their addresses"),
+    "hash-order": (60, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
+    "address-order": (60, "objects are told apart or ordered by their addresses"),
     "thread-race": (46, "work is shared out among threads or processes"),
     "clock-read": (24, "the clock is read"),
     "pid-read": (50, "the process's number is read"),

@@ -7,8 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from auditor.diagnose.attribute import FACTOR_OF, STREAM_NAMES, STREAM_RULES, SURE, Source, Suspect, attribute, rank
-from auditor.diagnose.reading import rule_of
+from auditor.diagnose.attribute import (
+    FACTOR_OF,
+    STREAM_FACTORS,
+    STREAM_NAMES,
+    STREAM_RULES,
+    SURE,
+    Source,
+    Suspect,
+    attribute,
+    rank,
+)
+from auditor.diagnose.reading import rule_of, sightings
 from auditor.records.comparison import Comparison, Divergence
 from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
 from auditor.records.evidence import RunEvidence
@@ -69,15 +79,19 @@ class Found:
 def agreements(replicates: int, differing: int, factors: Sequence[Factor]) -> int:
     """How many runs must agree with one another before their agreement is a proof.
 
-    Of ``replicates`` runs ``differing`` parted from the first one. By the rule of succession a further run then parts
-    with probability (differing + 1) / (replicates + 1); k runs that nothing was done to all agree with the complement
-    to the power of k − 1, which must be at most ``LEVEL``.
+    Of ``replicates`` runs ``differing`` parted from the first one. With every rate of divergence as likely as any other
+    beforehand, the chance that the next run agrees as well, and the one after it, follows from that (the rule of
+    succession); the chance that all of them agree though nothing was done to them must be at most ``LEVEL``. What is
+    drawn anew in each run needs no more than two where every run differed.
     """
-    always = differing >= replicates - 1
-    if always and all(factor in _DRAWN_ANEW for factor in factors):
+    parted, agreed = differing + 1, replicates - differing
+    if agreed == 1 and all(factor in _DRAWN_ANEW for factor in factors):
         return 2
-    rate = (differing + 1) / (replicates + 1)
-    return 1 + max(1, math.ceil(math.log(LEVEL) / math.log(1 - rate)))
+    luck, further = 1.0, 0
+    while luck > LEVEL:
+        luck *= (agreed + further) / (parted + agreed + further)
+        further += 1
+    return further + 1
 
 
 class _Search:
@@ -114,14 +128,15 @@ class _Search:
         return evidence
 
     def together(
-        self, trial: Trial, factor: Factor | None
+        self, trial: Trial, factor: Factor | None, known: RunEvidence | None = None
     ) -> tuple[Tried | None, tuple[RunEvidence, ...], Comparison | None]:
         """Run with a set of factors until two runs differ or enough agree; None where the budget ended before that.
 
-        Where ``factor`` finds nothing to change, that is the outcome.
+        Where ``factor`` finds nothing to change, that is the outcome. ``known`` is a run in which they were in force
+        already, if there is one.
         """
         began, start = self.seconds, self.made + 1
-        runs: list[RunEvidence] = []
+        runs: list[RunEvidence] = [] if known is None else [known]
         comparison = None
         wanted = agreements(self._replicates, self._differing, trial.factors)
         outcome: Outcome = "agree"
@@ -242,6 +257,7 @@ class _Hunt:
         self._source = source
         self._refused: set[Factor] = set()
         self._captured = False
+        self._first = runs[0]
         self._look(runs, divergence)
         self.every = self.suspects
 
@@ -278,7 +294,11 @@ class _Hunt:
     def _try(self, waiting: Sequence[Suspect]) -> tuple[RunEvidence, ...]:
         factor = waiting[0].factor
         wanted = (*self.members, *(one for one in waiting if one.factor == factor))
-        tried, evidence, comparison = self._search.together(_trial(wanted, self.until, draws=True), factor)
+        # Watching lines moves memory about: only where a stream is concerned is it worth that.
+        trial = _trial(wanted, self.until, draws=factor in STREAM_FACTORS)
+        # The hash seed is fixed to that of the audit's first run, which thus is the first of those that must agree.
+        known = self._first if trial.factors == ("fix-hash-seed",) and self.until is None else None
+        tried, evidence, comparison = self._search.together(trial, factor, known)
         if evidence:
             self.draws += [draw for trace in evidence[0].processes for draw in trace.draws]
         if tried is None or factor is None:
@@ -358,10 +378,17 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
         else:
             text = found.operation or _line_of(found.location, source)
             known = rule_of(text)
-            rules = [known] if known is not None else ["hash-order", "address-order", "thread-race"]
+            rules = [known] if known is not None else _by_sight(found.location, source)
             said = f"{found.variable or 'what a line computes'} differs first after this line"
             for less, name in enumerate(rules):
                 yield Suspect(name, FACTOR_OF[name], found.location, said, weight - 8 * less)
+
+
+def _by_sight(place: Place | None, source: Source) -> list[str]:
+    """What may be behind a line that says nothing itself, those first that its file has a sign of."""
+    text = source(place.file) if place is not None else None
+    seen = {one.rule for one in sightings(text)} if text is not None else set()
+    return sorted(("hash-order", "address-order", "thread-race"), key=lambda rule: rule not in seen)
 
 
 def _line_of(place: Place | None, source: Source) -> str:

@@ -22,7 +22,7 @@ _CALLS = (
     ("thread-race", {"as_completed", "imap_unordered", "ThreadPoolExecutor", "ProcessPoolExecutor", "ThreadPool"}),
 )
 _SETS = frozenset({"set", "frozenset"})
-_ORDERED = frozenset({"sorted", "len", "sum", "min", "max", "any", "all", "set", "frozenset"})
+_ORDERED = frozenset({"sorted", "len", "min", "max", "any", "all", "set", "frozenset"})  # not sum: floats
 # Rules by what a single line says, where it cannot be parsed by itself or says more than one thing; the first counts.
 _WORDS = (
     ("clock-read", re.compile(r"\btime\.(time|monotonic|perf_counter|process_time)|\.(now|utcnow|today)\(|\bclock\b")),
@@ -96,7 +96,7 @@ class _Reader(ast.NodeVisitor):
         name = _last_name(node.func)
         owner = _last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if name in _ORDERED:
-            # What is sorted, counted or added up does not show the order it came in.
+            # What is sorted or counted does not show the order it came in.
             for argument in node.args:
                 if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
                     self._sorted.update(argument.generators)

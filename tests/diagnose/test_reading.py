@@ -13,6 +13,7 @@ from auditor.diagnose.reading import rule_of, sightings
         ("for word in set(words):", "hash-order"),
         ("names = list({a, b})", "hash-order"),
         ("x = [f(v) for v in {a, b}]", "hash-order"),
+        ("total = sum(weights[k] for k in {a, b})", "hash-order"),
         ("bucket = hash(name) % 8", "hash-order"),
         ("rows.sort(key=id)", "address-order"),
         ("key = id(model)", "address-order"),
@@ -36,7 +37,7 @@ def test_a_line_that_depends_on_chance_is_seen(line: str, rule: str) -> None:
     [
         "for word in sorted(set(words)): pass",
         "count = len({a, b})",
-        "total = sum(v for v in {1, 2})",
+        "most = max(v for v in {1, 2})",
         "known = {f(v) for v in {a, b}}",
         "if name in {'a', 'b'}: pass",
         "model.id()",
