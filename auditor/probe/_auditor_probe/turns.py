@@ -26,9 +26,10 @@ WASTED_S = 20.0
 class Turns:
     """``serial-threads``: whoever starts a thread or hands a task to a pool goes on when it has ended or waits.
 
-    What cannot be put in order so: threads that have waited for one another and then compute at the same time in C code
-    that lets others run meanwhile, and threads of a library. Nobody is waited for without limit, so that what needs
-    other threads to go on does go on.
+    So does who hands something to another thread, or takes it, by a queue or an event. What cannot be put in order so:
+    threads that have waited for one another otherwise (at a barrier, for a lock) and then compute at the same time in C
+    code that lets others run meanwhile, and threads of a library. Nobody is waited for without limit, so that what
+    needs other threads to go on does go on.
     """
 
     def __init__(self, work):
@@ -36,6 +37,9 @@ class Turns:
         self._wasted = 0.0
         self._number = 0
         self._asleep = set()  # threads that are in time.sleep
+        self._patient = set()  # threads that wait here for others
+        self._at = {}  # the conditions that threads wait for
+        self._threads = []  # the program's own, as long as they live
 
     def begin(self):
         sys.setswitchinterval(SWITCH_S)
@@ -49,6 +53,46 @@ class Turns:
         self._work.session.imitate(start_thread, start)
         threading.Thread.start = start_thread
         stand_in(time, "sleep", self._make_sleep, Changed)
+        self._follow_waits()
+        self._hand_over(threading.Event, "set")
+
+    def _follow_waits(self):
+        original = threading.Condition.wait
+        at = self._at
+
+        def wait(self, timeout=None):
+            ident = threading.get_ident()
+            at[ident] = self
+            try:
+                return original(self, timeout)
+            finally:
+                at.pop(ident, None)
+
+        self._work.session.imitate(wait, original)
+        threading.Condition.wait = wait
+
+    def _hand_over(self, kind, name):
+        """Lets who calls a method by which threads come to terms go on when the others have done what follows."""
+        original = getattr(kind, name)
+        turns = self
+
+        def method(*args, **kwargs):
+            result = original(*args, **kwargs)
+            if turns._threads:
+                turns._work.session.guard("serial-threads", turns._handed_over)
+            return result
+
+        self._work.session.imitate(method, original)
+        setattr(kind, name, method)
+
+    def _handed_over(self):
+        if self._work.kind(self._work.caller()) != "user" or self._wasted > WASTED_S:
+            return
+        me = threading.current_thread()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        others = [thread for thread in self._threads if thread is not me]
+        if others:
+            self._wait(lambda: False, others, PATIENCE_DAEMON_S, lambda: _sleep(POLL_S))
 
     def _make_sleep(self, original):
         def sleep(seconds):
@@ -63,6 +107,7 @@ class Turns:
 
     def hooks(self):
         return {
+            "queue": self._fix_queue,
             "concurrent.futures._base": self._fix_futures,
             "concurrent.futures.thread": self._fix_thread_pool,
             "concurrent.futures.process": self._fix_process_pool,
@@ -76,24 +121,44 @@ class Turns:
         if self._work.kind(self._work.caller()) != "user":
             return
         self._work.tell("serial-threads", "a thread was waited for before its starter went on")
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         patience = PATIENCE_DAEMON_S if thread.daemon else PATIENCE_S
         self._wait(lambda: not thread.is_alive(), [thread], patience, lambda: _join(thread, POLL_S))
 
     def _wait(self, ended, threads, patience, pause):
         """Waits until ``ended()``, or until all of ``threads`` wait for something, or no longer."""
-        began = changed = _now()
-        limit = min(patience, max(WASTED_S - self._wasted, QUIET_S))
-        before = None
-        while not ended():
-            pause()
-            now = _now()
-            # One that sleeps for a while waits for nobody.
-            activity = [object() if t.ident in self._asleep else _activity(t) for t in threads]
-            if activity != before:
-                before, changed = activity, now
-            if now - changed > QUIET_S or now - began > limit:
-                self._wasted += now - began
-                return
+        ident = threading.get_ident()
+        self._patient.add(ident)
+        try:
+            began = changed = _now()
+            limit = min(patience, max(WASTED_S - self._wasted, QUIET_S))
+            before = None
+            while not ended() and not all(map(self._waits, threads)):
+                pause()
+                now = _now()
+                # One that sleeps for a while waits for nobody.
+                activity = [object() if t.ident in self._asleep else _activity(t) for t in threads]
+                if activity != before:
+                    before, changed = activity, now
+                if now - changed > QUIET_S or now - began > limit:
+                    self._wasted += now - began
+                    return
+        finally:
+            self._patient.discard(ident)
+
+    def _waits(self, thread):
+        """Whether it is known of a thread that it has ended, or waits until another one does something."""
+        if not thread.is_alive() or thread.ident in self._patient:
+            return True
+        condition = self._at.get(thread.ident)
+        if condition is None:
+            return False
+        # Who is notified is no longer among the condition's waiters, and is here until it runs.
+        return sum(other is condition for other in list(self._at.values())) <= len(condition._waiters)
+
+    def _fix_queue(self, module):
+        self._hand_over(module.Queue, "put")
+        self._hand_over(module.Queue, "get")
 
     # -- pools --------------------------------------------------------------------------------------------------
 
