@@ -143,9 +143,12 @@ def _in_time(step: int, before: int | None) -> bool:
 
 def _seeds(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:
     """Seeding calls whose value is another in each run, or comes from the system; and those that come too late."""
+    torch = {seed.place for seed in a.seeds if seed.stream == "torch"}
     for one, two in zip(a.seeds, b.seeds, strict=False):
         if one.stream != two.stream or not _in_time(one.step, before):
             continue
+        if one.stream == "torch-cuda" and one.place in torch:
+            continue  # which torch.manual_seed and torch.seed do in their turn
         factor = STREAM_RULES[one.stream][1]
         name = STREAM_NAMES[one.stream]
         if one.value is None:
@@ -288,6 +291,8 @@ def _threads(trace: ProcessTrace) -> int:
 
 
 _SIGHTED: dict[str, tuple[int, str]] = {
+    "unseeded-python-generator": (82, "a random.Random is made without a seed: it takes the system's entropy"),
+    "unseeded-python-random": (62, "Python's random module is drawn from, and nothing in sight seeds it"),
     "hash-order": (60, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
     "address-order": (60, "objects are told apart or ordered by their addresses"),
     "thread-race": (46, "work is shared out among threads or processes"),
@@ -303,14 +308,19 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
     for name in own_sources(first):
         text = source(name)
         seen[name] = sightings(text) if text is not None else ()
+    # The streams are watched once NumPy or torch is there; of a program without them the source alone tells.
+    unwatched = not any(trace.streams is not None for trace in first.processes)
     hashed = first.run.varied.get("PYTHONHASHSEED") != other.run.varied.get("PYTHONHASHSEED")
     for name, found in seen.items():
         for sighting in found:
             if sighting.rule not in _SIGHTED or (sighting.rule == "hash-order" and not hashed):
                 continue
+            if sighting.rule == "unseeded-python-random" and not unwatched:
+                continue
             weight, said = _SIGHTED[sighting.rule]
             place = Place(name, sighting.line)
-            yield Suspect(sighting.rule, FACTOR_OF[sighting.rule], place, said, weight)
+            rule = "unseeded-python-random" if sighting.rule == "unseeded-python-generator" else sighting.rule
+            yield Suspect(rule, FACTOR_OF[rule], place, said, weight)
     if hashed and not any(one.rule == "hash-order" for found in seen.values() for one in found):
         yield Suspect("hash-order", "fix-hash-seed", None, "PYTHONHASHSEED differs between the runs", 22)
 

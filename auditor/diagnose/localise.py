@@ -121,7 +121,10 @@ def compared(
         sides[role] = (mine, theirs)
         lost = sorted(set(first[role].lost) | set(other[role].lost))
         general += [f"{role}: not captured: {what}" for what in lost]
-        for thread in sorted(set(mine.threads) | set(theirs.threads)):
+        shared = _shared(mine, theirs)
+        for names in shared:
+            pairs += _matched(role, mine, theirs, names, until)
+        for thread in sorted((set(mine.threads) | set(theirs.threads)) - {name for names in shared for name in names}):
             if thread not in mine.threads or thread not in theirs.threads:
                 general.append(f"{role}: {thread} ran in one run only")
                 continue
@@ -263,6 +266,62 @@ def _resumed(keys: Sequence[int], others: Sequence[int], i: int, j: int) -> tupl
         if b >= 0 and (best is None or a + b < best[0] + best[1]):
             best = (a, b)
     return best
+
+
+def _shared(mine: _Side, theirs: _Side) -> list[list[str]]:
+    """Threads that may have shared work among them, by name: who did which part is chance."""
+    groups: dict[str, set[str]] = {}
+    for name in (*mine.threads, *theirs.threads):
+        if name != "MainThread":
+            groups.setdefault(re.sub(r"\d+", "", name), set()).add(name)
+    return [sorted(names) for _, names in sorted(groups.items()) if len(names) > 1]
+
+
+def _matched(role: str, mine: _Side, theirs: _Side, names: Sequence[str], until: int | None) -> list[_Pair]:
+    """The pairs of threads that shared work: records of one key that say the same are counterparts, whoever made them.
+
+    What is left over on both sides is paired in order; what only one side has is left out.
+    """
+    left: dict[int, list[_Record]] = {}
+    for name in names:
+        for key, record in zip(theirs.keys.get(name, ()), theirs.threads.get(name, ()), strict=True):
+            left.setdefault(key, []).append(record)
+    ours = [
+        (record, key)
+        for name in names
+        for key, record in zip(mine.keys.get(name, ()), mine.threads.get(name, ()), strict=True)
+        if until is None or record.steps < until
+    ]
+    ours.sort(key=lambda one: one[0].at)
+    open_: list[tuple[_Record, int]] = []
+    counted: dict[tuple[int, object], list[_Record]] = {}
+    for key, records in left.items():
+        for record in records:
+            counted.setdefault((key, _said(theirs, record.entry)), []).append(record)
+    taken: set[int] = set()
+    for record, key in ours:
+        same = counted.get((key, _said(mine, record.entry)))
+        if same:
+            taken.add(same.pop(0).at)
+        else:
+            open_.append((record, key))
+    pairs = []
+    for record, key in open_:
+        others = [other for other in left.get(key, ()) if other.at not in taken]
+        if others:
+            taken.add(others[0].at)
+            pairs.append(_Pair(role, record, others[0]))
+    return pairs
+
+
+def _said(side: _Side, entry: Operation | Line | Rest) -> object:
+    match entry:
+        case Operation():
+            return side.text(entry.arguments), entry.inputs, entry.outputs
+        case Line():
+            return entry.values
+        case Rest():
+            return entry.count, entry.digest
 
 
 # What follows from what

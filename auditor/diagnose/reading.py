@@ -21,6 +21,8 @@ _CALLS = (
     ("unsorted-listing", {"listdir", "scandir", "iterdir", "glob", "rglob", "iglob", "walk"}),
     ("thread-race", {"as_completed", "imap_unordered", "ThreadPoolExecutor", "ProcessPoolExecutor", "ThreadPool"}),
 )
+_SEEDS_PYTHON = re.compile(r"(?<![\w.])random\.seed\(\s*[^\s)N]")
+_PYTHON_RANDOM = "unseeded-python-random"
 _SETS = frozenset({"set", "frozenset"})
 _ORDERED = frozenset({"sorted", "len", "min", "max", "any", "all", "set", "frozenset"})  # not sum: floats
 # Rules by what a single line says, where it cannot be parsed by itself or says more than one thing; the first counts.
@@ -54,6 +56,8 @@ def sightings(source: str) -> tuple[Sighting, ...]:
         return ()
     reader = _Reader()
     reader.visit(tree)
+    if _SEEDS_PYTHON.search(source):
+        reader.found = [one for one in reader.found if one.rule != _PYTHON_RANDOM]
     return tuple(sorted(set(reader.found), key=lambda one: (one.line, one.rule)))
 
 
@@ -117,6 +121,10 @@ class _Reader(ast.NodeVisitor):
                 return rule
         if name in _CLOCK:
             return "clock-read" if owner in _CLOCK_OWNERS or not owner else None
+        if name == "Random" and owner in ("random", "") and not node.args and not node.keywords:
+            return "unseeded-python-generator"
+        if owner == "random" and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            return None if name in ("seed", "Random", "SystemRandom", "getstate", "setstate") else _PYTHON_RANDOM
         if name == "Thread":
             return "thread-race" if owner in ("threading", "") else None
         if name in ("id", "hash"):
