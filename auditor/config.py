@@ -62,7 +62,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has one where ``{seed}`` occurs or ``seed_env`` names a variable). ``project`` is the absolute path of the project's
     root, ``out`` the evidence directory to make (None: ``<project>/.auditor/<audit-id>``), ``resume`` the one to go on
     with. ``timeout`` is in seconds per run. ``diagnose`` asks why, where runs differ that were to be bit-exact;
-    ``diagnose_budget`` is in seconds of runs (None: as long as the audit's own runs took, at least two minutes).
+    ``diagnose_budget`` is in seconds of runs (None: as long as the audit's own runs took, at least five minutes).
     ``keep`` names the perturbations not to vary (see ``FACTORS``).
     A study (``settings.seeds``) may have a ``reference``, as given: a directory, or figures per metric; with
     ``sweep_from``, a directory, nothing is run, and ``command`` is the pattern of the results taken from there.

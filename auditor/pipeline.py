@@ -43,7 +43,7 @@ State = Literal["complete", "failed", "interrupted"]
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
 _KEPT_SOURCES = 200
-_LEAST_BUDGET = 120.0  # seconds: whoever waited for two short runs can wait for a few more
+_LEAST_BUDGET = 300.0  # seconds: whoever waited for two short runs can wait for a few more
 _REFERENCES = 8  # audits that are tried as the one that the others are held against
 
 

@@ -139,7 +139,7 @@ def run(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="How long the runs of a diagnosis may take; as long as the audit's own, or two minutes, by default.",
+            help="How long the runs of a diagnosis may take; by default as long as the audit's own, at least 300.",
         ),
     ] = None,
     fix_plan: Annotated[
