@@ -5,6 +5,7 @@ import random
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -239,9 +240,26 @@ def unwritten():
     return kept + float(array.sum())
 
 
+def pool():
+    lock = threading.Lock()
+    done = []
+
+    def work(n):
+        x = torch.full((4,), float(n)) * 2
+        if n == 5:
+            x = x + torch.frombuffer(bytearray(os.urandom(1)), dtype=torch.uint8)[0]  # pool
+        with lock:
+            done.append(n)
+        return x
+
+    with ThreadPoolExecutor(3) as executor:
+        results = list(executor.map(work, range(8)))
+    return torch.stack(results).sum()
+
+
 SCENARIOS = (
     *(clean, dropout, worker, clock, hash_order, address_order, shaking, unsteady, autocast, recomputed),
-    *(evaluation, branch, race, ranks, in_place, unwritten),
+    *(evaluation, branch, race, ranks, in_place, unwritten, pool),
 )
 
 if __name__ == "__main__":

@@ -127,6 +127,12 @@ def test_a_difference_in_one_rank_is_not_told_of_what_the_ranks_exchange(both: B
     assert all(HARMLESS in one.notes for one in rest)
 
 
+def test_threads_that_share_work_are_matched_by_what_they_did(both: Both) -> None:
+    found, *_ = both.of("pool")
+    assert place(found) == ("scenarios.py", line_of("pool"))
+    assert found.variable == "x" and HARMLESS not in found.notes
+
+
 def test_what_is_written_through_a_view_changes_the_whole(both: Both) -> None:
     found, unused = both.of("in_place")
     assert found.operation.startswith("aten::bernoulli_") and place(found)[1] == line_of("in_place")

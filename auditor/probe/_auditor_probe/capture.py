@@ -21,6 +21,7 @@ KEPT_IN_ALL = 30 << 20
 
 _FORWARD, _BACKWARD, _OPTIMIZER = 0, 1, 2
 _AUTOCAST, _RECOMPUTED, _COMPILED, _INNER = 1, 2, 4, 8
+_WITHIN = 1 << 10  # below the backward pass; not told
 
 # What these leave in memory is chance, until something is written there.
 _UNWRITTEN = frozenset(
@@ -150,6 +151,7 @@ class Capture:
             from torch.utils import _python_dispatch as dispatch
 
             base = dispatch.TorchDispatchMode
+            assert dispatch._get_current_dispatch_mode_stack and dispatch._push_mode and dispatch._pop_mode
         except (ImportError, AttributeError):
             if self.recording is not None:
                 self.recording.lose("operations: this torch has no dispatch modes")
@@ -196,7 +198,8 @@ class Capture:
 
     def _restack(self, wanted):
         for mode in reversed(self._stack()):
-            self._dispatch._pop_mode(getattr(mode, "_mode_key", None))
+            key = getattr(mode, "_mode_key", None)
+            self._dispatch._pop_mode() if key is None else self._dispatch._pop_mode(key)
         for mode in wanted:
             self._dispatch._push_mode(mode)
 
@@ -421,8 +424,7 @@ class Operations:
             elif kind == "engine":
                 if not within and code.co_name in ("_engine_run_backward", "backward", "grad"):
                     within = True
-                    if frames:
-                        flags |= _INNER
+                    flags |= _WITHIN | (_INNER if frames else 0)
             elif kind == "checkpoint":
                 if code.co_name in ("unpack_hook", "backward", "recompute_fn"):
                     flags |= _RECOMPUTED
@@ -490,7 +492,7 @@ class Operations:
         recording = self._capture.recording
         task = self._task() if self._task is not None else -1
         node = forward = origin = -1
-        if task != -1:
+        if task != -1 or (self._task is None and flags & _WITHIN):
             phase = _BACKWARD
             node, forward, origin = self._made_by(recording)
         else:
@@ -499,6 +501,7 @@ class Operations:
         module = recording.text(module)
         if (task == -1 or flags & _RECOMPUTED) and self._sequence is not None:
             self._note(stack, module)
+        flags &= ~_WITHIN
         if self._autocasts():
             flags |= _AUTOCAST
         arguments = ",".join(said)
@@ -617,13 +620,14 @@ class Operations:
         return found
 
     def _digests(self, tensors):
-        found = []
+        found = {}
         reader = self._reader
         with reader.quiet():
             direct = reader.direct()
             for tensor in tensors:
-                found.append(self.digest(tensor, direct))
-        return found
+                if id(tensor) not in found:
+                    found[id(tensor)] = self.digest(tensor, direct)
+        return [found[id(tensor)] for tensor in tensors]
 
     def digest(self, tensor, direct):
         """A tensor's digest as text; ``?`` for what was never written, ``-`` where there is nothing to read."""
