@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from auditor.diagnose.attribute import (
     FACTOR_OF,
@@ -35,12 +37,14 @@ LEVEL = 0.05
 # A stream's state, the clock, a number of the system: two runs that differ in these differ at once and for sure, as
 # they do in the order of listings, which is turned round in every second run. What the others fix comes out by chance,
 # perhaps one of two ways, and two runs that agree may do so by luck.
-_DRAWN_ANEW = frozenset(
+DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
     | {"sort-listings"}
 )
 # These change results by themselves, as another thread count does: that results change with them shows nothing.
-_CHANGES_RESULTS = frozenset({"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"})
+_CHANGES_RESULTS = frozenset(
+    {"seed-workers"} | {"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"}
+)
 # Tried by name only: with them a program may well fail or crawl.
 _LAST_RESORT = frozenset({"load-in-process", "no-tf32", "pin-seeds"})
 _WORTH_STOPPING = 0.6  # of a run's time: a trial that would be ended later than this is let go on to the end
@@ -85,7 +89,7 @@ def agreements(replicates: int, differing: int, factors: Sequence[Factor]) -> in
     drawn anew in each run needs no more than two where every run differed.
     """
     parted, agreed = differing + 1, replicates - differing
-    if agreed == 1 and all(factor in _DRAWN_ANEW for factor in factors):
+    if agreed == 1 and all(factor in DRAWN_ANEW for factor in factors):
         return 2
     luck, further = 1.0, 0
     while luck > LEVEL:
@@ -128,12 +132,12 @@ class _Search:
         return evidence
 
     def together(
-        self, trial: Trial, factor: Factor | None, known: RunEvidence | None = None
+        self, trial: Trial, new: Collection[Factor] = (), known: RunEvidence | None = None
     ) -> tuple[Tried | None, tuple[RunEvidence, ...], Comparison | None]:
         """Run with a set of factors until two runs differ or enough agree; None where the budget ended before that.
 
-        Where ``factor`` finds nothing to change, that is the outcome. ``known`` is a run in which they were in force
-        already, if there is one.
+        Where none of ``new`` finds anything to change, that is the outcome. ``known`` is a run in which they were in
+        force already, if there is one.
         """
         began, start = self.seconds, self.made + 1
         runs: list[RunEvidence] = [] if known is None else [known]
@@ -149,8 +153,8 @@ class _Search:
             runs.append(evidence)
             if evidence.run.ending.status != "ok":
                 outcome, said = "failed", evidence.run.ending.message or evidence.run.ending.status
-            elif factor is not None and factor not in _effective(evidence):
-                outcome, said = "unused", f"nothing to change for {factor}"
+            elif new and not set(new) & _effective(evidence):
+                outcome, said = "unused", f"nothing to change for {', '.join(sorted(new))}"
             elif len(runs) > 1:
                 comparison = self.compare(runs)
                 outcome = "differ" if comparison.divergences else "agree"
@@ -217,7 +221,9 @@ def prove(
         members, proof = _everything(search, hunt)
     needed, members, proof = _needed(search, hunt, members, proof)
     in_force = {one.factor for one in members}
-    excluded = {factor for one in search.tried if one.outcome == "differ" for factor in one.factors} - in_force
+    settled = ("agree", "differ") if proof else ("differ",)
+    excluded = {factor for one in search.tried if one.outcome in settled for factor in one.factors}
+    excluded -= in_force | hunt.idle
     return Found(
         members=members if proof else (),
         necessary=frozenset(needed),
@@ -234,6 +240,20 @@ def prove(
         draws=tuple(hunt.draws),
         notes=tuple(hunt.notes),
     )
+
+
+def _unnumbered(run: RunEvidence) -> RunEvidence:
+    """One of the audit's own runs beside trials, which are numbered by themselves."""
+    return msgspec.structs.replace(run, run=msgspec.structs.replace(run.run, number=0))
+
+
+def _together_with(waiting: Sequence[Suspect]) -> set[Factor]:
+    """The factors to try next: the strongest suspect's, and where being wrong costs little all that are as sure."""
+    first = waiting[0].factor
+    found = {first}
+    if first in DRAWN_ANEW:
+        found |= {one.factor for one in waiting if one.weight >= SURE and one.factor in DRAWN_ANEW}
+    return {factor for factor in found if factor is not None}
 
 
 class _Hunt:
@@ -255,7 +275,9 @@ class _Hunt:
         self._search = search
         self._localise = localise
         self._source = source
+        self.idle: set[Factor] = set()
         self._refused: set[Factor] = set()
+        self._one_by_one = False
         self._captured = False
         self._first = runs[0]
         self._look(runs, divergence)
@@ -292,27 +314,44 @@ class _Hunt:
         return [one for one in self.suspects if one.factor is not None and one.factor not in done]
 
     def _try(self, waiting: Sequence[Suspect]) -> tuple[RunEvidence, ...]:
-        factor = waiting[0].factor
-        wanted = (*self.members, *(one for one in waiting if one.factor == factor))
+        new = _together_with(waiting[:1] if self._one_by_one else waiting)
+        wanted = (*self.members, *(one for one in waiting if one.factor in new))
         # Watching lines moves memory about: only where a stream is concerned is it worth that.
-        trial = _trial(wanted, self.until, draws=factor in STREAM_FACTORS)
+        trial = _trial(wanted, self.until, draws=bool(new & STREAM_FACTORS))
         # The hash seed is fixed to that of the audit's first run, which thus is the first of those that must agree.
-        known = self._first if trial.factors == ("fix-hash-seed",) and self.until is None else None
-        tried, evidence, comparison = self._search.together(trial, factor, known)
+        known = _unnumbered(self._first) if trial.factors == ("fix-hash-seed",) and self.until is None else None
+        tried, evidence, comparison = self._search.together(trial, new, known)
         if evidence:
-            self.draws += [draw for trace in evidence[0].processes for draw in trace.draws]
-        if tried is None or factor is None:
+            self.draws += [
+                draw for trace in evidence[-len(tried.runs) if tried else -1].processes for draw in trace.draws
+            ]
+        if tried is None:
             return ()
+        if tried.outcome in ("failed", "unused"):
+            # Of several that fail together each is tried by itself.
+            if tried.outcome == "unused":
+                self.idle |= new
+            if tried.outcome == "unused" or len(new) == 1:
+                self._refused |= new
+            self._one_by_one = True
+            return ()
+        idle = new - _effective(evidence[-1])
+        self._refused |= idle
+        self.idle |= idle
+        wanted = tuple(one for one in wanted if one.factor not in idle)
         if tried.outcome == "agree":
-            self.members, self.needed = wanted, {factor}
+            self.members, self.needed = wanted, (new - idle if len(new - idle) == 1 else set())
             return evidence if self.until is None else self._to_the_end(evidence)
-        if tried.outcome == "differ" and comparison is not None and _later(comparison.divergences[0], self.divergence):
+        after = comparison.divergences[0] if comparison is not None else self.divergence
+        later = _later(after, self.divergence)
+        if later or new <= DRAWN_ANEW:
+            # What is fixed stays so: another cause may act at the same place. What is not needed is taken out at last.
             self.members = wanted
-            self._look(evidence, comparison.divergences[0])
+            self._look(evidence, after)
             self.every = rank((*self.every, *self.suspects))
             self._captured = False
         else:
-            self._refused.add(factor)
+            self._refused |= new
         return ()
 
     def _to_the_end(self, evidence: tuple[RunEvidence, ...]) -> tuple[RunEvidence, ...]:
@@ -323,7 +362,7 @@ class _Hunt:
             self.notes.append(f"the proof goes as far as step {until}: runs to the end did not fit into the budget")
             search.estimate = evidence[-1].run.seconds
             return evidence
-        tried, whole, comparison = search.together(_trial(self.members, None), None)
+        tried, whole, comparison = search.together(_trial(self.members, None))
         if tried is not None and tried.outcome == "agree":
             self.until = None
             return whole
@@ -406,7 +445,7 @@ def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tupl
     for rule, factor in FACTOR_OF.items():
         by_factor.setdefault(factor, Suspect(rule, factor, None, "no other suspect was left", 1))
     members = tuple(one for one in by_factor.values() if one.factor not in _LAST_RESORT)
-    tried, proof, _ = search.together(_trial(members, hunt.until), None)
+    tried, proof, _ = search.together(_trial(members, hunt.until))
     if tried is None or tried.outcome != "agree":
         return hunt.members, ()
     effective = _effective(proof[0])
@@ -417,7 +456,7 @@ def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tupl
         chunks = [members[at : at + size] for at in range(0, len(members), size)]
         for chunk in chunks:
             rest = tuple(one for one in members if one not in chunk)
-            tried, evidence, _ = search.together(_trial(rest, hunt.until), None)
+            tried, evidence, _ = search.together(_trial(rest, hunt.until))
             if tried is None:
                 return members, proof
             if tried.outcome == "agree":
@@ -436,11 +475,15 @@ def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tupl
 def _needed(
     search: _Search, hunt: _Hunt, members: tuple[Suspect, ...], proof: tuple[RunEvidence, ...]
 ) -> tuple[set[Factor], tuple[Suspect, ...], tuple[RunEvidence, ...]]:
-    """Which factors of a set that suffices are needed: without each, and with all others, the runs must differ."""
+    """Which factors of a set that suffices are needed: without each, and with all others, the runs must differ.
+
+    Those of the weakest suspects are left out first.
+    """
     needed = set(hunt.needed)
-    for factor in FACTORS:
+    by_weight = sorted(members, key=lambda one: one.weight)
+    for factor in dict.fromkeys(one.factor for one in by_weight):
         factors = {one.factor for one in members}
-        if not proof or factor not in factors or factor in needed:
+        if not proof or factor is None or factor in needed:
             continue
         if len(factors) == 1:
             needed.add(factor)
@@ -458,29 +501,13 @@ def _without(
     search: _Search, rest: tuple[Suspect, ...], until: int | None, factor: Factor, proof: tuple[RunEvidence, ...]
 ) -> tuple[str, tuple[RunEvidence, ...]]:
     """Whether the runs agree without one factor: ``agree``, ``differ``, or empty where that could not be told."""
-    if factor in _CHANGES_RESULTS:
-        tried, evidence, _ = search.together(_trial(rest, until), None)
-        return (tried.outcome if tried is not None else ""), evidence
-    # What the factor fixed is now as it comes; where that has a say, this run differs from those that had it fixed.
-    began, number = search.seconds, search.made + 1
     trial = _trial(rest, until)
-    alone = search.trial(trial, 2)
-    if alone is None or alone.run.ending.status != "ok":
-        return "", ()
-    comparison = search.compare((proof[-1], alone))
-    divergence = comparison.divergences[0] if comparison.divergences else None
-    outcome: Literal["agree", "differ"] = "agree" if divergence is None else "differ"
-    search.tried.append(
-        Tried(
-            factors=trial.factors,
-            runs=(number,),
-            outcome=outcome,
-            seconds=round(search.seconds - began, 3),
-            step=divergence.step if divergence else None,
-            link=divergence.link if divergence else "",
-        )
-    )
-    return outcome, (*proof[:-1], alone)
+    if factor in _CHANGES_RESULTS:
+        tried, evidence, _ = search.together(trial)
+    else:
+        # What it fixed is now as it comes; where that has a say, such a run differs from those that had it fixed.
+        tried, evidence, _ = search.together(trial, (), proof[-1])
+    return (tried.outcome if tried is not None else ""), evidence
 
 
 def _pair(runs: Sequence[RunEvidence], divergence: Divergence) -> tuple[RunEvidence, RunEvidence]:
