@@ -296,21 +296,21 @@ def _matched(role: str, mine: _Side, theirs: _Side, names: Sequence[str], until:
     open_: list[tuple[_Record, int]] = []
     counted: dict[tuple[int, object], list[_Record]] = {}
     for key, records in left.items():
-        for record in records:
+        for record in reversed(records):
             counted.setdefault((key, _said(theirs, record.entry)), []).append(record)
     taken: set[int] = set()
     for record, key in ours:
         same = counted.get((key, _said(mine, record.entry)))
         if same:
-            taken.add(same.pop(0).at)
+            taken.add(same.pop().at)
         else:
             open_.append((record, key))
     pairs = []
+    waiting = {key: iter([other for other in records if other.at not in taken]) for key, records in left.items()}
     for record, key in open_:
-        others = [other for other in left.get(key, ()) if other.at not in taken]
-        if others:
-            taken.add(others[0].at)
-            pairs.append(_Pair(role, record, others[0]))
+        counterpart = next(waiting.get(key, iter(())), None)
+        if counterpart is not None:
+            pairs.append(_Pair(role, record, counterpart))
     return pairs
 
 

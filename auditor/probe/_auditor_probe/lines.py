@@ -392,6 +392,7 @@ def plans_of(code):
             plan.bound.append(path)
 
     plan = plans.setdefault(line, _Plan())
+    spans = {}
     for instruction in dis.get_instructions(code):
         found = line_of(instruction)
         name = instruction.opname
@@ -401,6 +402,11 @@ def plans_of(code):
             line = found
             plan = plans.setdefault(line, _Plan())
         value = instruction.argval
+        if name.startswith("CALL"):
+            # A call over several lines: what its arguments are read from may change while it runs (Python 3.11 on).
+            last = getattr(getattr(instruction, "positions", None), "end_lineno", None)
+            if last is not None and last > line:
+                spans[line] = max(last, spans.get(line, 0))
         if name in ("LOAD_ATTR", "LOAD_METHOD"):
             if value in _EMPTY:
                 plan.hides = True
@@ -439,4 +445,9 @@ def plans_of(code):
         elif name in ("STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"):
             bind((value,))
     commit()
+    for first, last in spans.items():
+        for further in range(first + 1, last + 1):
+            for path in plans[further].loads if further in plans else ():
+                if path not in plans[first].loads:
+                    plans[first].loads.append(path)
     return plans
