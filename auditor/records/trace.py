@@ -161,8 +161,8 @@ class Loader(Line, frozen=True, forbid_unknown_fields=True, tag="loader"):
 class Entropy(Line, frozen=True, forbid_unknown_fields=True, tag="entropy"):
     """The first read of the outside world by a line of user code.
 
-    ``kind``: clock, pid, urandom, uuid, listing, numpy-entropy. ``order`` is, for listings, the digest of the names in the
-    order in which the program got them, and ``names`` the digest of the sorted names.
+    ``kind``: clock, pid, urandom, uuid, listing, numpy-entropy. ``order`` is, for listings, the digest of the names in
+    the order in which the program got them, and ``names`` the digest of the sorted names.
     """
 
     kind: str
