@@ -318,6 +318,8 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
             if sighting.rule == "unseeded-python-random" and not unwatched:
                 continue
             weight, said = _SIGHTED[sighting.rule]
+            if unwatched and sighting.rule in ("entropy-read", "pid-read"):
+                weight = SURE + 1
             place = Place(name, sighting.line)
             rule = "unseeded-python-random" if sighting.rule == "unseeded-python-generator" else sighting.rule
             yield Suspect(rule, FACTOR_OF[rule], place, said, weight)

@@ -8,7 +8,9 @@ from statistics import median
 import msgspec
 
 from auditor.diagnose.attribute import SURE, Source, Suspect, own_sources
+from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import Found
+from auditor.diagnose.reading import sightings
 from auditor.diagnose.remedies import remedy
 from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
@@ -35,10 +37,10 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
     if found.members:
         return tuple(made)
     settled = {one.rule for one in chosen}
-    racing = _racing(found)
+    racing = _racing(found, source)
     if racing is not None:
         made.append(_cause(racing, "likely", entry, source, None, ""))
-        settled.add("nondeterministic-operation")
+        settled |= {"nondeterministic-operation", racing.rule}
     refuted = set(found.excluded) | {factor for one in found.tried if one.outcome == "unused" for factor in one.factors}
     for suspect in found.suspects:
         if suspect.rule in settled or suspect.factor in refuted or suspect.weight < _LEAST_POSSIBLE:
@@ -123,7 +125,8 @@ def _draw(draws: Sequence[Draw], suspect: Suspect) -> Draw | None:
     did.
     """
     unseeded = [draw for draw in draws if not draw.seeded] or list(draws)
-    if suspect.link == "init":
+    # So for initial parameters, and for a program without steps: one draw is as good as another.
+    if suspect.link == "init" or (suspect.step is None and not any(draw.step for draw in unseeded)):
         return next(iter(unseeded), None)
     before = [draw for draw in unseeded if suspect.step is None or draw.step < suspect.step]
     return before[-1] if before else next(iter(unseeded), None)
@@ -153,17 +156,22 @@ def _code(place: Place | None, source: Source) -> str:
     return lines[place.line - 1].strip() if place is not None and 0 < place.line <= len(lines) else ""
 
 
-def _racing(found: Found) -> Suspect | None:
-    """An operation that gives different results from the same inputs whatever is fixed around it."""
-    first = found.localisations[0] if found.localisations else None
-    if first is None or first.kind != "operation" or first.random or not first.inputs_agree:
+def _racing(found: Found, source: Source) -> Suspect | None:
+    """What gives different results from the same inputs whatever is fixed around it; None where that was not tried."""
+    if not any("deterministic-algorithms" in one.factors and one.outcome == "differ" for one in found.tried):
         return None
-    if "deterministic-algorithms" not in found.excluded and not any(
-        "deterministic-algorithms" in one.factors for one in found.tried
-    ):
+    alike = [one for one in found.localisations if one.inputs_agree and not one.random and HARMLESS not in one.notes]
+    # An operation that the program makes itself has lines inside: what it gave back is told once it has ended.
+    first = next((one for one in alike if one.kind == "operation"), next(iter(alike), None))
+    if first is None:
         return None
-    said = f"{first.operation} gave different results from the same inputs, whatever was fixed around it"
-    return Suspect("racing-operation", None, first.location, said, 97)
+    text = source(first.location.file) if first.location is not None else None
+    threaded = first.kind == "line" and text is not None and any(s.rule == "thread-race" for s in sightings(text))
+    what = first.operation or "this line"
+    said = f"{what} gave different results from the same inputs, whatever was fixed around it"
+    if threaded:
+        said = "threads that share what this line changes take turns in another order each time"
+    return Suspect("thread-race" if threaded else "racing-operation", None, first.location, said, 97)
 
 
 def _share(found: Found, factor: Factor | None) -> str:

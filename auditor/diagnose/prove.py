@@ -20,6 +20,7 @@ from auditor.diagnose.attribute import (
     attribute,
     rank,
 )
+from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.reading import rule_of, sightings
 from auditor.records.comparison import Comparison, Divergence
 from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
@@ -49,6 +50,9 @@ _CHANGES_RESULTS = frozenset(
 _LAST_RESORT = frozenset({"load-in-process", "no-tf32", "pin-seeds"})
 _WORTH_STOPPING = 0.6  # of a run's time: a trial that would be ended later than this is let go on to the end
 _LONGEST_CAPTURE = 4  # steps
+_WIDEST_CAPTURE = 16
+# What a program may read on many lines, of which most do no harm: durations that are printed, names of runs.
+_READ_ON_LINES = frozenset({"freeze-clock", "fix-pid", "fix-entropy"})
 _DIFFERENCES = 6
 
 Outcome = Literal["agree", "differ", "failed", "unused"]
@@ -220,6 +224,8 @@ def prove(
     if not proof and not search.out and not hunt.hopeless:
         members, proof = _everything(search, hunt)
     needed, members, proof = _needed(search, hunt, members, proof)
+    if proof:
+        members = hunt.pinpointed(members)
     in_force = {one.factor for one in members}
     settled = ("agree", "differ") if proof else ("differ",)
     excluded = {factor for one in search.tried if one.outcome in settled for factor in one.factors}
@@ -377,31 +383,62 @@ class _Hunt:
     def _capture(self) -> None:
         """Run twice with operations and lines captured where the runs part; what differs first names suspects."""
         self._captured = True
-        search, divergence = self._search, self.divergence
-        window = _window(self._pair[0], divergence)
-        base = _trial(self.members, self.until)
-        if window.last is not None and window.last - window.first >= _LONGEST_CAPTURE:
-            found = search.until_differs(Trial(base.factors, base.until, None, False, base.pins, window))
-            if found is None:
-                return
-            self._pair, divergence = found
-            self.divergence = divergence
-            window = _window(self._pair[0], divergence)
-        found = search.until_differs(Trial(base.factors, base.until, window, True, base.pins))
-        if found is None:
-            return
-        (first, other), _ = found
-        self.draws += [draw for trace in first.processes for draw in trace.draws]
-        self.localisations = self._localise(first, other)
+        self.localisations = self._differences(self.members)
         located = _located(self.localisations, self._source)
         self.suspects = rank((*self.suspects, *located))
         self.every = rank((*self.every, *located))
+
+    def _differences(self, members: Sequence[Suspect]) -> tuple[Localisation, ...]:
+        """What differs first between two runs in which the members' factors are in force; empty where that is not seen.
+
+        Where steps were digested now and then only, the one concerned is looked for first. What races parts at another
+        step each time: then the window is made to hold both.
+        """
+        search = self._search
+        base = _trial(members, self.until)
+        window = _window(self._pair[0], self.divergence)
+        if window.last is not None and window.last - window.first >= _LONGEST_CAPTURE:
+            found = search.until_differs(Trial(base.factors, base.until, None, False, base.pins, window))
+            if found is None:
+                return ()
+            window = _window(found[0][0], found[1])
+        captured = self._captured_in(base, window)
+        if captured is not None:
+            wider = _holding(window, _window(captured[0][0], captured[1]))
+            if wider != window:
+                captured = self._captured_in(base, wider)
+        return self._localise(*captured[0]) if captured is not None else ()
+
+    def _captured_in(self, base: Trial, window: Window) -> tuple[tuple[RunEvidence, RunEvidence], Divergence] | None:
+        found = self._search.until_differs(Trial(base.factors, base.until, window, True, base.pins))
+        if found is not None:
+            self.draws += [draw for trace in found[0][0].processes for draw in trace.draws]
+        return found
+
+    def pinpointed(self, members: tuple[Suspect, ...]) -> tuple[Suspect, ...]:
+        """The members, and where several lines read what one factor fixes, the line that matters first.
+
+        With all other members' factors in force, that is the one of them that differs first.
+        """
+        for factor in dict.fromkeys(one.factor for one in members):
+            lines = [one for one in members if one.factor == factor and one.location is not None]
+            if factor not in _READ_ON_LINES or len(lines) < 2:
+                continue
+            if not self.localisations and self._search.affordable(2):
+                self.localisations = self._differences([one for one in members if one.factor != factor])
+            for found in self.localisations:
+                same = next((one for one in lines if one.location == found.location), None)
+                if same is not None:
+                    best = msgspec.structs.replace(same, weight=max(one.weight for one in lines) + 1)
+                    members = tuple(best if one == same else one for one in members)
+                    break
+        return members
 
 
 def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[Suspect]:
     """What the first differences of two captures speak for: the earlier, the more."""
     for at, found in enumerate(localisations[:_DIFFERENCES]):
-        weight = 96 - 4 * at
+        weight = 96 - 4 * at - (30 if HARMLESS in found.notes else 0)
         if found.random:
             rule, factor = STREAM_RULES[found.random]
             said = f"{found.operation} draws from {STREAM_NAMES[found.random]}, and nothing fixed its state"
@@ -534,6 +571,14 @@ def _until(first: RunEvidence, divergence: Divergence) -> int | None:
         return None
     reached = next((one.ns for one in trace.steps if one.n >= step), None)
     return step if reached is not None and reached < _WORTH_STOPPING * trace.end.ns else None
+
+
+def _holding(window: Window, other: Window) -> Window:
+    """A window that holds both, of no more than so many steps."""
+    if window.last is None or other.last is None:
+        return Window(min(window.first, other.first), None)
+    first = min(window.first, other.first)
+    return Window(first, min(max(window.last, other.last), first + _WIDEST_CAPTURE - 1))
 
 
 def _window(first: RunEvidence, divergence: Divergence) -> Window:

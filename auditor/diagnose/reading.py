@@ -15,7 +15,8 @@ _CLOCK_OWNERS = frozenset({"time", "datetime", "date"})
 _CALLS = (
     (
         "entropy-read",
-        {"urandom", "uuid4", "uuid1", "token_hex", "token_bytes", "token_urlsafe", "randbelow", "randbits"},
+        {"urandom", "uuid4", "uuid1", "token_hex", "token_bytes", "token_urlsafe", "randbelow", "randbits"}
+        | {"SystemRandom"},
     ),
     ("pid-read", {"getpid", "getppid"}),
     ("unsorted-listing", {"listdir", "scandir", "iterdir", "glob", "rglob", "iglob", "walk"}),

@@ -544,5 +544,5 @@ def price_said(cause: Cause) -> str:
 def diagnosis_foot(found: Diagnosis) -> str:
     """How many runs a diagnosis took, and what it excluded."""
     runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'} in {duration(found.seconds)}"
-    excluded = f"; no cause: {', '.join(found.excluded)}" if found.excluded else ""
+    excluded = f"; made no difference: {', '.join(found.excluded)}" if found.excluded else ""
     return f"{runs}{excluded}"
