@@ -9,7 +9,7 @@ import msgspec
 
 from auditor.diagnose.attribute import SURE, Source, Suspect, own_sources
 from auditor.diagnose.localise import HARMLESS
-from auditor.diagnose.prove import Found
+from auditor.diagnose.prove import CHANGES_WORK, Found
 from auditor.diagnose.reading import sightings
 from auditor.diagnose.remedies import remedy
 from auditor.records.audit import Cause
@@ -22,18 +22,19 @@ _MOST_POSSIBLE = 5
 _LEAST_POSSIBLE = 30
 _LEAST_STEPS = 20
 _LEAST_SECONDS = 0.2
+_LEAST_NOISE = 0.03
 
 
 def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[Cause, ...]:
     """The causes, proven ones first; of suspects that no trial settled, those that something speaks for."""
     entry = _entry(runs, source)
-    price = _price(runs, found.proof)
     made: list[Cause] = []
     chosen = [_primary(found, factor) for factor in _factors(found.members)]
     for suspect in chosen:
         proven = suspect.factor in found.necessary
         share = _share(found, suspect.factor)
-        made.append(_cause(suspect, "proven" if proven else "likely", entry, source, price if proven else None, share))
+        price = _price(suspect.factor, runs, found.proof) if proven else None
+        made.append(_cause(suspect, "proven" if proven else "likely", entry, source, price, share))
     if found.members:
         return tuple(made)
     settled = {one.rule for one in chosen}
@@ -199,14 +200,21 @@ def _entry(runs: Sequence[RunEvidence], source: Source) -> str | None:
     return None
 
 
-def _price(runs: Sequence[RunEvidence], proof: Sequence[RunEvidence]) -> float | None:
-    """The share of steps per second that is lost: medians of the audit's runs and of those that prove."""
-    # The first of those that prove also told which lines draw, which takes time.
+def _price(factor: Factor | None, runs: Sequence[RunEvidence], proof: Sequence[RunEvidence]) -> float | None:
+    """The share of steps per second that is lost, by the medians of the audit's runs and of those that prove.
+
+    Less than those runs differ among themselves counts as nothing. A seed, a clock, an order is fixed once: no step
+    takes longer for it.
+    """
+    if factor not in CHANGES_WORK:
+        return 0.0
     without = [speed for one in runs if (speed := _speed(one)) is not None]
-    with_it = [speed for one in proof[1:] if (speed := _speed(one)) is not None]
-    if not without or not with_it:
+    with_it = [speed for one in proof if (speed := _speed(one)) is not None]
+    if len(without) < 2 or len(with_it) < 2:
         return None
-    return round(1 - median(with_it) / median(without), 3)
+    noise = max((max(speeds) - min(speeds)) / median(speeds) for speeds in (without, with_it))
+    lost = 1 - median(with_it) / median(without)
+    return round(lost, 3) if abs(lost) > max(noise, _LEAST_NOISE) else 0.0
 
 
 def _speed(run: RunEvidence) -> float | None:

@@ -42,8 +42,8 @@ DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
     | {"sort-listings"}
 )
-# These change results by themselves, as another thread count does: that results change with them shows nothing.
-_CHANGES_RESULTS = frozenset(
+# These change how the work is done, and so results by themselves: that results change with them shows nothing.
+CHANGES_WORK = frozenset(
     {"seed-workers"} | {"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"}
 )
 # Tried by name only: with them a program may well fail or crawl.
@@ -539,7 +539,7 @@ def _without(
 ) -> tuple[str, tuple[RunEvidence, ...]]:
     """Whether the runs agree without one factor: ``agree``, ``differ``, or empty where that could not be told."""
     trial = _trial(rest, until)
-    if factor in _CHANGES_RESULTS:
+    if factor in CHANGES_WORK:
         tried, evidence, _ = search.together(trial)
     else:
         # What it fixed is now as it comes; where that has a say, such a run differs from those that had it fixed.

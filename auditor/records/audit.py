@@ -35,8 +35,9 @@ class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``proven``: the runs agree with the ``intervention`` (a factor of ``auditor.records.diagnosis``) in force, and
     differ without it when every other cause is removed. ``said`` is the evidence in a sentence, ``code`` the line's
     text. ``remedy`` is what to change, ``diff`` the same as a unified diff where that is mechanical, else empty.
-    ``price`` is the share of the steps per second that is lost with the intervention (0.04: 4 % slower), None where too
-    few steps were timed. ``share`` says where the runs differ when this cause alone is left.
+    ``price`` is the share of the steps per second that is lost with the intervention (0.04: 4 % slower; 0 where none
+    can be told from noise, or nothing is done per step), None where too few steps were timed. ``share`` says where the
+    runs differ when this cause alone is left.
     """
 
     rule: str

@@ -28,7 +28,6 @@ VERDICTS = {
 
 # What the comparison of a result file says of its volatile numbers.
 _VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts differ|\Z)")
-_PRICE_NOISE = 0.03  # of the steps per second: runs of one program differ by as much
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
 
 
@@ -535,8 +534,8 @@ def price_said(cause: Cause) -> str:
     """The price in words; empty where it was not measured."""
     if cause.price is None:
         return ""
-    if abs(cause.price) < _PRICE_NOISE:
-        return "none that can be told from noise"
+    if not cause.price:
+        return "none that could be told"
     more_or_fewer = "fewer" if cause.price > 0 else "more"
     return f"{abs(cause.price):.0%} {more_or_fewer} steps per second"
 
