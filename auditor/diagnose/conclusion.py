@@ -101,8 +101,11 @@ def _primary(found: Found, factor: Factor) -> Suspect:
 
 
 def _placed(suspect: Suspect, found: Found) -> Suspect:
-    """The suspect with a line: that of the record, else that which drew, else that where the runs parted."""
-    if suspect.location is not None:
+    """The suspect with a line: that of the record, else that which drew, else that where the runs parted.
+
+    Of a seed that comes too late, the line that drew before it says more than the seeding itself.
+    """
+    if suspect.location is not None and suspect.rule != "late-seed":
         return suspect
     streams = {
         "seed-python": ("python",),
@@ -113,6 +116,8 @@ def _placed(suspect: Suspect, found: Found) -> Suspect:
     draw = _draw([draw for draw in found.draws if draw.stream in streams], suspect)
     if draw is not None:
         return msgspec.structs.replace(suspect, location=draw.place)
+    if suspect.location is not None:
+        return suspect
     alike = [one.location for one in found.suspects if one.factor == suspect.factor and one.location is not None]
     if alike:
         return msgspec.structs.replace(suspect, location=alike[0])

@@ -525,9 +525,10 @@ def cause_proof(cause: Cause, found: Diagnosis | None) -> str:
     """What proved a cause, or what would settle it; empty where nothing is to be said."""
     if cause.confidence != "proven":
         return f"an intervention that would settle it: {cause.intervention}" if cause.intervention else ""
-    alike = next((one for one in reversed(found.tried) if one.outcome == "agree"), None) if found is not None else None
-    said = f"with {cause.intervention} {len(alike.runs)} runs agree" if alike else f"with {cause.intervention}"
-    return f"{said}; {cause.share}" if cause.share else said
+    if found is None or not cause.share:
+        agree = f"{found.replicates} runs agree" if found is not None else "the runs agree"
+        return f"with {cause.intervention} {agree}"
+    return f"with {cause.intervention} and what else is named here the runs agree; {cause.share}"
 
 
 def price_said(cause: Cause) -> str:

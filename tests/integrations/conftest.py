@@ -42,13 +42,18 @@ class Program:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A program with arguments, and whether two runs of it are the same; ``links``: where they may differ first."""
+    """A program with arguments, and whether two runs of it are the same.
+
+    ``links``: where they may differ first. ``cause``: the rule that a diagnosis is to prove, and a piece of the one line
+    of the script that it is to name.
+    """
 
     program: Program
     variant: str
     arguments: tuple[str, ...]
     reproducible: bool
     links: tuple[str, ...] = ()
+    cause: tuple[str, str] = ("", "")
 
     @property
     def id(self) -> str:
@@ -127,12 +132,24 @@ CASES = (
         for program in (PPO, LIGHTNING, HUGGINGFACE, TORCHRUN, GEOMETRIC, XGBOOST, SKLEARN)
     ),
     *(
-        Case(program, "unseeded", (), reproducible=False, links=("init",))
-        # Hugging Face's Trainer seeds itself with 42, but only after the model was made.
-        for program in (PPO, LIGHTNING, HUGGINGFACE, GEOMETRIC)
+        Case(program, "unseeded", (), reproducible=False, links=("init",), cause=cause)
+        for program, cause in (
+            (PPO, ("unseeded-torch", "model = PPO(")),
+            (LIGHTNING, ("unseeded-torch", "random_split(")),
+            # Hugging Face's Trainer seeds itself with 42, but only after the model was made.
+            (HUGGINGFACE, ("late-seed", "model = GPT2LMHeadModel(")),
+            (GEOMETRIC, ("unseeded-torch", "self.first = GCNConv(")),
+        )
     ),
     *(
-        Case(program, "unseeded", (), reproducible=False, links=("metric", "checkpoint"))
+        Case(
+            program,
+            "unseeded",
+            (),
+            reproducible=False,
+            links=("metric", "checkpoint"),
+            cause=("unseeded-numpy-global", "train_test_split(features"),
+        )
         for program in (XGBOOST, SKLEARN)
     ),
     # XGBoost draws rows and columns from a seed of 0 where none is given: without a seed, and the same each time.

@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Audited, Case
 
+PROGRAMS = Path(__file__).parent / "programs"
+
 pytestmark = pytest.mark.integrations
 
 
@@ -50,6 +52,21 @@ def test_the_first_difference_is_where_the_seed_was_missing(case: Case, audited:
         assert divergence is None
     else:
         assert divergence["link"] in case.links
+
+
+def test_the_missing_seed_is_proven_on_its_line(case: Case, audited: Audited) -> None:
+    audit = audited.audit
+    if case.reproducible:
+        assert audit["causes"] == []
+        return
+    rule, text = case.cause
+    lines = (PROGRAMS / case.program.script).read_text().splitlines()
+    (line,) = (number for number, content in enumerate(lines, 1) if text in content)
+    assert audit["diagnosis"]["state"] == "proven", audit["diagnosis"]["sentence"]
+    first = audit["causes"][0]
+    assert (first["rule"], first["confidence"]) == (rule, "proven")
+    assert first["location"]["line"] == line
+    assert first["location"]["file"].endswith(case.program.script)
 
 
 def test_the_probe_changes_nothing(case: Case, bare: tuple[Path, Path], audited: Audited) -> None:
