@@ -44,8 +44,8 @@ class Program:
 class Case:
     """A program with arguments, and whether two runs of it are the same.
 
-    ``links``: where they may differ first. ``cause``: the rule that a diagnosis is to prove, and a piece of the one line
-    of the script that it is to name.
+    ``links``: where they may differ first. ``cause``: the rule that a diagnosis is to prove, and a piece of the one
+    line of the script that it is to name.
     """
 
     program: Program
