@@ -21,7 +21,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help audit test lint test-docker test-integrations test-clusters test-interpreters test-slow bench calibrate lock image clean
+.PHONY: help audit test lint test-programs test-docker test-integrations test-clusters test-interpreters test-slow bench calibrate lock image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,13 +35,16 @@ audit: $(VENV)/.runtime ## Set up what is needed and audit the example: about tw
 	exit $$code
 
 test: lint ## Set up what is needed, check style, types and layers, and run the tests.
-	$(PYTEST) --numprocesses $(JOBS) -m "not docker and not integrations and not clusters and not interpreters and not slow"
+	$(PYTEST) --numprocesses $(JOBS) -m "not programs and not docker and not integrations and not clusters and not interpreters and not slow"
 
 lint: $(VENV)/.dev ## Check style, types and layers.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+test-programs: $(VENV)/.dev ## Audit and diagnose programs with planted causes, and test interventions and captures.
+	$(PYTEST) --numprocesses $(JOBS) -m "programs and not interpreters and not slow"
 
 test-docker: $(VENV)/.dev ## Build and run the image, and audit in containers; needs a Docker engine.
 	$(PYTEST) -m "docker and not slow"

@@ -290,11 +290,13 @@ def _threads(trace: ProcessTrace) -> int:
     return max((value for value in found if isinstance(value, int)), default=1)
 
 
+_CAUSES = {"unseeded-python-generator": "unseeded-python-random", "completion-order": "thread-race"}
 _SIGHTED: dict[str, tuple[int, str]] = {
     "unseeded-python-generator": (82, "a random.Random is made without a seed: it takes the system's entropy"),
     "unseeded-python-random": (62, "Python's random module is drawn from, and nothing in sight seeds it"),
     "hash-order": (60, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
     "address-order": (60, "objects are told apart or ordered by their addresses"),
+    "completion-order": (79, "results are taken in the order in which threads or processes have them ready"),
     "thread-race": (46, "work is shared out among threads or processes"),
     "clock-read": (24, "the clock is read"),
     "pid-read": (50, "the process's number is read"),
@@ -321,7 +323,7 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
             if unwatched and sighting.rule in ("entropy-read", "pid-read"):
                 weight = SURE + 1
             place = Place(name, sighting.line)
-            rule = "unseeded-python-random" if sighting.rule == "unseeded-python-generator" else sighting.rule
+            rule = _CAUSES.get(sighting.rule, sighting.rule)
             yield Suspect(rule, FACTOR_OF[rule], place, said, weight)
     if hashed and not any(one.rule == "hash-order" for found in seen.values() for one in found):
         yield Suspect("hash-order", "fix-hash-seed", None, "PYTHONHASHSEED differs between the runs", 22)

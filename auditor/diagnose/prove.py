@@ -457,13 +457,23 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
             rules = [known] if known is not None else _by_sight(found.location, source)
             said = f"{found.variable or 'what a line computes'} differs first after this line"
             for less, name in enumerate(rules):
-                yield Suspect(name, FACTOR_OF[name], found.location, said, weight - 8 * less)
+                place = _completion(found.location, source) if name == "thread-race" else None
+                yield Suspect(name, FACTOR_OF[name], place or found.location, said, weight - 8 * less)
+
+
+def _completion(place: Place | None, source: Source) -> Place | None:
+    """The line of a file that takes results as they are ready: what threads hand in differs from there on."""
+    text = source(place.file) if place is not None else None
+    lines = [one.line for one in sightings(text) if one.rule == "completion-order"] if text is not None else []
+    return Place(place.file, lines[0]) if place is not None and lines else None
 
 
 def _by_sight(place: Place | None, source: Source) -> list[str]:
     """What may be behind a line that says nothing itself, those first that its file has a sign of."""
     text = source(place.file) if place is not None else None
     seen = {one.rule for one in sightings(text)} if text is not None else set()
+    if "completion-order" in seen:
+        seen.add("thread-race")
     return sorted(("hash-order", "address-order", "thread-race"), key=lambda rule: rule not in seen)
 
 

@@ -20,7 +20,8 @@ _CALLS = (
     ),
     ("pid-read", {"getpid", "getppid"}),
     ("unsorted-listing", {"listdir", "scandir", "iterdir", "glob", "rglob", "iglob", "walk"}),
-    ("thread-race", {"as_completed", "imap_unordered", "ThreadPoolExecutor", "ProcessPoolExecutor", "ThreadPool"}),
+    ("completion-order", {"as_completed", "imap_unordered"}),
+    ("thread-race", {"ThreadPoolExecutor", "ProcessPoolExecutor", "ThreadPool"}),
 )
 _SEEDS_PYTHON = re.compile(r"(?<![\w.])random\.seed\(\s*[^\s)N]")
 _PYTHON_RANDOM = "unseeded-python-random"
@@ -43,7 +44,11 @@ _WORDS = (
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """A line that does what ``rule`` is about."""
+    """A line that does what ``rule`` is about.
+
+    Two are finer than the causes they speak for: ``completion-order`` (results are taken as they are ready, a
+    thread-race) and ``unseeded-python-generator`` (a ``random.Random()``, unseeded-python-random).
+    """
 
     rule: str
     line: int

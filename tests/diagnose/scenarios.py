@@ -157,7 +157,7 @@ def recomputed():
         x = model[0](x)
         seen.append(1)
         if len(seen) == 2:
-            x = x + torch.frombuffer(bytearray(os.urandom(1)), dtype=torch.uint8)[0] * 0.001  # recomputed
+            x = x + torch.frombuffer(bytearray(os.urandom(8)), dtype=torch.int64)[0] * 1e-21  # recomputed
         return model[1](x)
 
     out = checkpoint(block, batch, use_reentrant=False)
@@ -189,7 +189,7 @@ def race():
     noise = batch.clone()
 
     def disturb():
-        value = os.urandom(1)[0] / 256  # race
+        value = int.from_bytes(os.urandom(6), "little") / 2**48  # race
         noise.add_(value)
 
     thread = threading.Thread(target=disturb)
@@ -213,7 +213,7 @@ def ranks():
                 parallel = nn.parallel.DistributedDataParallel(model)
                 optimizer = torch.optim.SGD(parallel.parameters(), lr=0.1)
                 if rank == 1:
-                    batch = batch + os.urandom(1)[0] * 1e-3  # ranks
+                    batch = batch + int.from_bytes(os.urandom(6), "little") * 1e-15  # ranks
                 train(parallel, optimizer, batch)
                 dist.destroy_process_group()
                 code = 0
@@ -247,7 +247,7 @@ def pool():
     def work(n):
         x = torch.full((4,), float(n)) * 2
         if n == 5:
-            x = x + torch.frombuffer(bytearray(os.urandom(1)), dtype=torch.uint8)[0]  # pool
+            x = x + torch.frombuffer(bytearray(os.urandom(8)), dtype=torch.int64)[0]  # pool
         with lock:
             done.append(n)
         return x

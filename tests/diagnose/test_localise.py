@@ -14,6 +14,8 @@ from auditor.records.operations import Capture, Operation
 from auditor.store import read_captures
 from tests.diagnose.conftest import Captured
 
+pytestmark = pytest.mark.programs
+
 SCRIPT = Path(__file__).with_name("scenarios.py")
 _SOURCE = SCRIPT.read_text()
 # In the order in which they are run; the test imports no torch.
@@ -128,9 +130,10 @@ def test_a_difference_in_one_rank_is_not_told_of_what_the_ranks_exchange(both: B
 
 
 def test_threads_that_share_work_are_matched_by_what_they_did(both: Both) -> None:
-    found, *_ = both.of("pool")
-    assert place(found) == ("scenarios.py", line_of("pool"))
-    assert found.variable == "x" and HARMLESS not in found.notes
+    # In which order the threads are done is chance too, and may be told as well.
+    found = [one for one in both.of("pool") if place(one) == ("scenarios.py", line_of("pool"))]
+    assert [one.variable for one in found] == ["x"]
+    assert HARMLESS not in found[0].notes
 
 
 def test_what_is_written_through_a_view_changes_the_whole(both: Both) -> None:

@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Audited, Case, Cause
 
+pytestmark = pytest.mark.programs
+
 
 def _told(audited: Audited) -> str:
     return f"\n{audited.output}\n{audited.errors}\nevidence: {audited.evidence}"

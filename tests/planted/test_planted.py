@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Audited, Bare, Case
 
+pytestmark = pytest.mark.programs
+
 PROGRAMS = Path(__file__).parents[1] / "programs"
 # Links of what happens once, before, after or beside all steps.
 _WITHOUT_STEP = frozenset({"init", "final", "streams", "metric", "checkpoint"})

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from auditor.records.operations import Capture, Line, Operation, parse_capture
 from auditor.records.trace import Fault, Unseen
 from tests.probe.conftest import Watched
 
 Watch = Callable[..., Watched]
+
+pytestmark = pytest.mark.programs
 
 WINDOW = {"first": 1, "last": None}
 

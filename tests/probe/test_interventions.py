@@ -15,6 +15,8 @@ from auditor.records.diagnosis import FACTORS
 from auditor.records.trace import Entropy, Fault, Generator, Perturbed
 from tests.probe.conftest import Watched
 
+pytestmark = pytest.mark.programs
+
 Watch = Callable[..., Watched]
 
 
