@@ -15,7 +15,8 @@ _TEXT = {
     "unseeded-python-random": "Seed Python's random module before anything draws from it: random.seed(seed).",
     "unseeded-numpy-global": "Seed NumPy's global stream before anything draws from it: numpy.random.seed(seed).",
     "unseeded-torch": "Seed torch before anything draws from it: torch.manual_seed(seed), which covers its GPUs too.",
-    "unseeded-numpy-generator": "Give the generator a seed: numpy.random.default_rng(seed).",
+    "unseeded-numpy-generator": "Give the generator a seed: numpy.random.default_rng(seed), and in a DataLoader worker "
+    "default_rng([seed, worker]), since all workers draw the same with one seed.",
     "late-seed": "Seed before this: the stream has been drawn from by the time it is seeded.",
     "seed-from-entropy": "Give the call a seed that you keep: without one it takes the system's entropy.",
     "unstable-seed": "Take the seed from the command line or a configuration, not from what differs between runs.",
