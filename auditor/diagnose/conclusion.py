@@ -23,6 +23,14 @@ _LEAST_POSSIBLE = 30
 _LEAST_STEPS = 20
 _LEAST_SECONDS = 0.2
 _LEAST_NOISE = 0.03
+_VANISHED = Suspect(
+    "stale-file",
+    None,
+    None,
+    "runs that nothing is done to agree by now: the first one found, or left, something outside the project that the "
+    "others did not find as it had been",
+    90,
+)
 
 
 def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[Cause, ...]:
@@ -38,6 +46,9 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
     if found.members:
         return tuple(made)
     settled = {one.rule for one in chosen}
+    if found.vanished:
+        made.append(_cause(_VANISHED, "likely", entry, source, None, ""))
+        settled.add("stale-file")
     racing = _racing(found, source)
     if racing is not None:
         made.append(_cause(racing, "likely", entry, source, None, ""))

@@ -65,7 +65,7 @@ class Found:
     ``members`` are the suspects whose factors together make the runs agree; it is empty where nothing did.
     ``necessary`` are the factors shown to be needed: without each, and with all the others, the runs differ. ``proof``
     are the runs that agree, ``until`` the step after which they were ended (None: they ended by themselves). ``draws``
-    are the lines that drew from random streams in the trials.
+    are the lines that drew from random streams in the trials. ``vanished``: runs that nothing was done to agree by now.
     """
 
     members: tuple[Suspect, ...]
@@ -81,6 +81,7 @@ class Found:
     until: int | None = None
     proof: tuple[RunEvidence, ...] = ()
     draws: tuple[Draw, ...] = ()
+    vanished: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -115,6 +116,7 @@ class _Search:
         self.made = 0
         self.seconds = 0.0
         self.out = False
+        self.vanished = False
         self._run = run
         self._budget = budget
         self._replicates = len(runs)
@@ -185,6 +187,8 @@ class _Search:
             runs.append(evidence)
             if len(runs) > 1 and (found := self.compare((runs[0], runs[-1])).divergences):
                 return (runs[0], runs[-1]), found[0]
+        # Where all of the audit's runs parted from its first, and no two do now, it was the first that was another.
+        self.vanished = not trial.factors and self._differing >= self._replicates - 1
         return None
 
 
@@ -223,6 +227,8 @@ def prove(
     members, proof = hunt.go()
     if not proof and not search.out and not hunt.hopeless:
         members, proof = _everything(search, hunt)
+    if proof and not hunt.still_differs(runs[-1], proof[-1]):
+        proof = ()
     needed, members, proof = _needed(search, hunt, members, proof)
     if proof:
         members = hunt.pinpointed(members)
@@ -244,6 +250,7 @@ def prove(
         finished=not search.out,
         proof=proof,
         draws=tuple(hunt.draws),
+        vanished=search.vanished,
         notes=tuple(hunt.notes),
     )
 
@@ -298,8 +305,10 @@ class _Hunt:
 
     @property
     def hopeless(self) -> bool:
-        """Whether the strongest suspect is one that no intervention can settle."""
-        return bool(self.suspects) and self.suspects[0].factor is None and self.suspects[0].weight >= SURE
+        """Whether the strongest suspect is one that no intervention can settle, or the runs no longer differ at all."""
+        return self._search.vanished or (
+            bool(self.suspects) and self.suspects[0].factor is None and self.suspects[0].weight >= SURE
+        )
 
     def go(self) -> tuple[tuple[Suspect, ...], tuple[RunEvidence, ...]]:
         """The members of a set that suffices with the runs that show it, or what was kept so far and none."""
@@ -314,6 +323,17 @@ class _Hunt:
             if proof:
                 return self.members, proof
         return self.members, ()
+
+    def still_differs(self, last: RunEvidence, proof: RunEvidence) -> bool:
+        """Whether the agreement of trials is due to what they fixed, and not to what an earlier run left behind.
+
+        A run with a factor fixed that comes out as the audit's last one did shows nothing: then runs are made to which
+        nothing is done, and they must differ.
+        """
+        for found in self._search.compare((_unnumbered(last), proof)).divergences:
+            if self.until is None or (found.step is not None and found.step <= self.until):
+                return True
+        return self._search.until_differs(_trial((), self.until)) is not None or not self._search.vanished
 
     def _waiting(self) -> list[Suspect]:
         done = self._refused | {one.factor for one in self.members}

@@ -50,13 +50,15 @@ def digest(*parts: object) -> str:
 class Reason:
     """Something that differs from run to run unless ``factor`` fixes it, and acts from ``step`` on.
 
-    ``rate`` is how often it shows: 1.0 in every run. ``matters`` False: it differs and reaches nothing.
+    ``rate`` is how often it shows: 1.0 in every run. ``matters`` False: it differs and reaches nothing. ``first``: it
+    shows in the audit's first run alone, whatever is fixed.
     """
 
     factor: Factor
     step: int = 1
     rate: float = 1.0
     matters: bool = True
+    first: bool = False
 
 
 @dataclass
@@ -73,6 +75,7 @@ class World:
     startup: int = 8 * 10**8
     made: list[Trial] = field(default_factory=list)
     _count: int = 0
+    _ran: bool = False
 
     def audit(self, replicates: int = 2) -> tuple[tuple[RunEvidence, ...], Comparison]:
         """The audit's own runs and what comparing them finds."""
@@ -90,6 +93,8 @@ class World:
 
     def _value(self, reason: Reason, trial: Trial) -> str:
         self._count += 1
+        if reason.first:
+            return "usual" if self._ran else "as it was"
         if reason.factor in trial.factors:
             return "fixed"
         chance = int(digest(self.salt, self._count, reason.factor), 16) / 2**64
@@ -97,6 +102,7 @@ class World:
 
     def _run(self, number: int, trial: Trial) -> RunEvidence:
         values = {reason: self._value(reason, trial) for reason in self.reasons}
+        self._ran = True
         last = STEPS if trial.until is None else min(trial.until, STEPS)
         steps = tuple(self._step(n, values) for n in range(1, last + 1))
         end = digest("final", [values[reason] for reason in self.reasons if reason.matters])
@@ -239,6 +245,14 @@ def test_what_no_intervention_removes_is_reported_with_what_was_excluded(world: 
     assert found.diagnosis.state == "unremovable"
     assert not _proven(found)
     assert set(found.diagnosis.excluded) >= {"seed-torch", "fix-hash-seed", "serial-threads"}
+
+
+@pytest.mark.parametrize("factor", ["seed-torch", "fix-hash-seed", "sort-listings"])
+def test_what_only_the_first_run_found_is_not_blamed_on_anything_fixed(world: Any, factor: Any) -> None:
+    found = _diagnose(world(Reason(factor, first=True), Reason("seed-numpy", matters=False)))
+    assert not _proven(found)
+    assert found.causes[0].rule == "stale-file"
+    assert found.diagnosis.state == "unproven"
 
 
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:
