@@ -124,7 +124,7 @@ def _placed(suspect: Suspect, found: Found) -> Suspect:
         "seed-torch": ("torch", "torch-cuda"),
         "seed-generators": ("numpy-generator",),
     }.get(suspect.factor or "", ())
-    draw = _draw([draw for draw in found.draws if draw.stream in streams], suspect)
+    draw = _draw([draw for draw in found.draws if draw.stream in streams], suspect, found.shuffled)
     if draw is not None:
         return msgspec.structs.replace(suspect, location=draw.place)
     if suspect.location is not None:
@@ -135,15 +135,17 @@ def _placed(suspect: Suspect, found: Found) -> Suspect:
     return suspect
 
 
-def _draw(draws: Sequence[Draw], suspect: Suspect) -> Draw | None:
+def _draw(draws: Sequence[Draw], suspect: Suspect, shuffled: bool) -> Draw | None:
     """The draw that shows where the runs part: the first one for initial parameters, else the last new one before.
 
     Each line is told once. What was drawn before parameters that agree did not matter; the line that was reached last
     did.
     """
     unseeded = [draw for draw in draws if not draw.seeded] or list(draws)
-    # So for initial parameters, and for a program without steps: one draw is as good as another.
-    if suspect.link == "init" or (suspect.step is None and not any(draw.step for draw in unseeded)):
+    # So for initial parameters; for a program without steps, where one draw is as good as another; and for batches of a
+    # DataLoader that takes its samples in order: it draws too, and nothing comes of it.
+    steady = suspect.step is None and not any(draw.step for draw in unseeded)
+    if suspect.link == "init" or steady or (suspect.link == "batch" and not shuffled):
         return next(iter(unseeded), None)
     before = [draw for draw in unseeded if suspect.step is None or draw.step < suspect.step]
     return before[-1] if before else next(iter(unseeded), None)

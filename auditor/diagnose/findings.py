@@ -35,7 +35,7 @@ _ENTROPY = {
 }
 
 
-_SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
+SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 _READS = frozenset(rule for rule, _ in _ENTROPY.values())  # weaker than a rule that says what is wrong
 
 
@@ -149,7 +149,7 @@ def _worker_repeats(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
 def _repeated_order(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
     """Batches of a loader that shuffles which come again in the same order: it was seeded anew in every epoch."""
     for trace in traces:
-        shuffling = {f"loader {one.index}": one for one in trace.loaders if one.sampler in _SHUFFLING}
+        shuffling = {f"loader {one.index}": one for one in trace.loaders if one.sampler in SHUFFLING}
         for name, loader in sorted(shuffling.items()):
             digests = [step.batch.digest for step in trace.steps if step.batch and set(step.batch.sources) == {name}]
             # Only steps that follow one another show an order.

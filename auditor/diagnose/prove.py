@@ -20,6 +20,7 @@ from auditor.diagnose.attribute import (
     attribute,
     rank,
 )
+from auditor.diagnose.findings import SHUFFLING
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.reading import rule_of, sightings
 from auditor.records.comparison import Comparison, Divergence
@@ -66,6 +67,7 @@ class Found:
     ``necessary`` are the factors shown to be needed: without each, and with all the others, the runs differ. ``proof``
     are the runs that agree, ``until`` the step after which they were ended (None: they ended by themselves). ``draws``
     are the lines that drew from random streams in the trials. ``vanished``: runs that nothing was done to agree by now.
+    ``shuffled``: a DataLoader of the program draws the order of its samples.
     """
 
     members: tuple[Suspect, ...]
@@ -82,6 +84,7 @@ class Found:
     proof: tuple[RunEvidence, ...] = ()
     draws: tuple[Draw, ...] = ()
     vanished: bool = False
+    shuffled: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -251,6 +254,7 @@ def prove(
         proof=proof,
         draws=tuple(hunt.draws),
         vanished=search.vanished,
+        shuffled=any(one.sampler in SHUFFLING for trace in runs[0].processes for one in trace.loaders),
         notes=tuple(hunt.notes),
     )
 
