@@ -40,7 +40,7 @@ def describe(event: Progress) -> str:
 def started(event: RunStarted) -> str:
     """The line for the start of a run."""
     if event.trial:
-        return f"why they differ, run {event.number}: {event.trial}"
+        return f"why they differ, trial {event.number}: {event.trial}"
     seed = f", seed {event.seed}" if event.seed is not None else ""
     # Why it is not the stronger means is in run.json; only what is not isolated at all must be known at once.
     if event.isolation is None:
@@ -56,7 +56,7 @@ def ended(event: RunEnded) -> str:
     says = {"ok": "done", "timeout": "ran past its time limit", "stopped": "ended at its first divergence"}
     again = ", and is tried again" if event.again else ""
     said = says.get(event.ending.status, event.ending.status)
-    which = f"why they differ, run {event.number}" if event.trial else f"run {event.number}"
+    which = f"why they differ, trial {event.number}" if event.trial else f"run {event.number}"
     return f"{which}: {said} after {duration(event.seconds)}{again}"
 
 
@@ -108,7 +108,7 @@ class Screen:
                     seed = f", seed {event.seed}" if event.seed is not None and self._of > 2 else ""
                     text = f"run {event.number} of {event.of}{seed}"
                     if event.trial:
-                        text = f"why they differ, run {event.number}"
+                        text = f"why they differ, trial {event.number}"
                     self._tasks[event.number] = self._bar.add_task(text, total=None, said="")
             case Progress():
                 self._update(event)

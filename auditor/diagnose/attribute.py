@@ -191,7 +191,8 @@ def _streams(a: ProcessTrace, b: ProcessTrace, divergence: Divergence) -> Iterat
         if not drawn or stream in seeded or a.streams.states.get(stream) == b.streams.states.get(stream):
             continue
         rule, factor = STREAM_RULES[stream]
-        said = f"{STREAM_NAMES[stream]} is drawn from in {a.role} and nothing seeds it"
+        where = "" if a.role == "main" else f" in {a.role}"
+        said = f"{STREAM_NAMES[stream]} is drawn from{where} and nothing seeds it"
         yield Suspect(rule, factor, None, said, 80 if divergence.process == a.role else 70)
 
 
@@ -294,7 +295,7 @@ _CAUSES = {"unseeded-python-generator": "unseeded-python-random", "completion-or
 _SIGHTED: dict[str, tuple[int, str]] = {
     "unseeded-python-generator": (82, "a random.Random is made without a seed: it takes the system's entropy"),
     "unseeded-python-random": (62, "Python's random module is drawn from, and nothing in sight seeds it"),
-    "hash-order": (60, "a set is iterated, or a hash taken: both depend on PYTHONHASHSEED, which differs"),
+    "hash-order": (60, "a set is iterated, or a hash taken: both depend on the hash seed, another one in each process"),
     "address-order": (60, "objects are told apart or ordered by their addresses"),
     "completion-order": (79, "results are taken in the order in which threads or processes have them ready"),
     "thread-race": (46, "work is shared out among threads or processes"),
@@ -326,7 +327,13 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
             rule = _CAUSES.get(sighting.rule, sighting.rule)
             yield Suspect(rule, FACTOR_OF[rule], place, said, weight)
     if hashed and not any(one.rule == "hash-order" for found in seen.values() for one in found):
-        yield Suspect("hash-order", "fix-hash-seed", None, "PYTHONHASHSEED differs between the runs", 22)
+        yield Suspect(
+            "hash-order",
+            "fix-hash-seed",
+            None,
+            "the hash seed is another one in each process, and sets are ordered by it",
+            22,
+        )
 
 
 def own_sources(run: RunEvidence) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, 
     localisation = found.localisations[0] if found.localisations else None
     return Diagnosis(
         state=state,  # type: ignore[arg-type]  # one of the three above
-        sentence=_sentence(found, concluded, divergence, state, localisation),
+        sentence=_sentence(found, concluded, divergence, state),
         localisation=localisation,
         tried=found.tried,
         excluded=found.excluded,
@@ -177,7 +177,7 @@ def _code(place: Place | None, source: Source) -> str:
 
 def _racing(found: Found, source: Source) -> Suspect | None:
     """What gives different results from the same inputs whatever is fixed around it; None where that was not tried."""
-    if not any("deterministic-algorithms" in one.factors and one.outcome == "differ" for one in found.tried):
+    if not any(len(one.factors) > _MOST_POSSIBLE and one.outcome == "differ" for one in found.tried):
         return None
     alike = [one for one in found.localisations if one.inputs_agree and not one.random and HARMLESS not in one.notes]
     # An operation that the program makes itself has lines inside: what it gave back is told once it has ended.
@@ -188,6 +188,8 @@ def _racing(found: Found, source: Source) -> Suspect | None:
     threaded = first.kind == "line" and text is not None and any(s.rule == "thread-race" for s in sightings(text))
     what = first.operation or "this line"
     said = f"{what} gave different results from the same inputs, whatever was fixed around it"
+    if first.kind == "line":
+        said += ": it races, or reads something that no trial can fix (a file, a device, the network)"
     if threaded:
         said = "threads that share what this line changes take turns in another order each time"
     return Suspect("thread-race" if threaded else "racing-operation", None, first.location, said, 97)
@@ -198,7 +200,7 @@ def _share(found: Found, factor: Factor | None) -> str:
     everyone = set(_factors(found.members))
     for one in reversed(found.tried):
         if one.outcome == "differ" and set(one.factors) == everyone - {factor} and len(everyone) > 1:
-            return f"alone: the runs differ from {moment(one)} on"
+            return f"first at {moment(one)}"
     return ""
 
 
@@ -245,9 +247,7 @@ def _speed(run: RunEvidence) -> float | None:
     return steps / seconds if steps >= _LEAST_STEPS and seconds >= _LEAST_SECONDS else None
 
 
-def _sentence(
-    found: Found, concluded: Sequence[Cause], divergence: Divergence, state: str, localisation: Localisation | None
-) -> str:
+def _sentence(found: Found, concluded: Sequence[Cause], divergence: Divergence, state: str) -> str:
     where = f"Step {divergence.step:,}, {divergence.link}" if divergence.step is not None else f"The {divergence.link}"
     parts = []
     for cause in concluded[: 3 if found.members else 1]:
@@ -259,10 +259,8 @@ def _sentence(
         end = "" if found.until is None else f" up to step {found.until:,}"
         return f"{where}: {told}. With {fixed}, {found.replicates} of {found.replicates} runs agree{end}."
     if state == "unremovable":
-        at = f" The first that differs: {localisation.operation}." if localisation is not None and not told else ""
-        return f"{where}: no intervention makes the runs agree.{at}" + (
-            f" Most speaks for this: {told}." if told else ""
-        )
+        most = f" Most speaks for this: {told}." if told else ""
+        return f"{where}: no intervention makes the runs agree.{most}"
     if not told:
         return f"{where}: nothing in the evidence says why."
     return f"{where}: {told}. That is not proven: {_why_not(found)}."
@@ -270,5 +268,6 @@ def _sentence(
 
 def _why_not(found: Found) -> str:
     if not found.finished:
-        return f"the budget ended after {found.runs} {'run' if found.runs == 1 else 'runs'}"
+        ended = f"the trials ended after {found.runs} {'run' if found.runs == 1 else 'runs'}, before it was settled"
+        return ended if found.runs else "no trial was made"
     return "no trial settled it" if found.tried else "there is no intervention for it"

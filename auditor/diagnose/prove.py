@@ -448,9 +448,9 @@ class _Hunt:
             lines = [one for one in members if one.factor == factor and one.location is not None]
             if factor not in _READ_ON_LINES or len(lines) < 2:
                 continue
-            if not self.localisations and self._search.affordable(2):
-                self.localisations = self._differences([one for one in members if one.factor != factor])
-            for found in self.localisations:
+            seen = self._differences([one for one in members if one.factor != factor])
+            self.localisations = self.localisations or seen
+            for found in seen:
                 same = next((one for one in lines if one.location == found.location), None)
                 if same is not None:
                     best = msgspec.structs.replace(same, weight=max(one.weight for one in lines) + 1)

@@ -110,6 +110,8 @@ def _seeded(source: str | None, module: str, call: str) -> str | None:
     if at is None:
         at, indent, seed = _after_imports(tree), "", _DEFAULT_SEED
     written = call.format(seed=seed, numpy=names.get("numpy", "numpy"))
+    if seed == _DEFAULT_SEED:
+        written += "  # better the seed that the program is given: with this one all seeds draw alike"
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
     new = [f"{indent}{written}\n"]

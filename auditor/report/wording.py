@@ -524,11 +524,13 @@ def cause_title(cause: Cause) -> str:
 def cause_proof(cause: Cause, found: Diagnosis | None) -> str:
     """What proved a cause, or what would settle it; empty where nothing is to be said."""
     if cause.confidence != "proven":
-        return f"an intervention that would settle it: {cause.intervention}" if cause.intervention else ""
+        return f"a trial with {cause.intervention} would tell" if cause.intervention else ""
     if found is None or not cause.share:
         agree = f"{found.replicates} runs agree" if found is not None else "the runs agree"
         return f"with {cause.intervention} {agree}"
-    return f"with {cause.intervention} and what else is named here the runs agree; {cause.share}"
+    return (
+        f"with {cause.intervention} and what else is named here the runs agree; without it they differ, {cause.share}"
+    )
 
 
 def price_said(cause: Cause) -> str:
@@ -536,7 +538,7 @@ def price_said(cause: Cause) -> str:
     if cause.price is None:
         return ""
     if not cause.price:
-        return "none that could be told"
+        return "none"
     more_or_fewer = "fewer" if cause.price > 0 else "more"
     return f"{abs(cause.price):.0%} {more_or_fewer} steps per second"
 
@@ -544,5 +546,5 @@ def price_said(cause: Cause) -> str:
 def diagnosis_foot(found: Diagnosis) -> str:
     """How many runs a diagnosis took, and what it excluded."""
     runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'} in {duration(found.seconds)}"
-    excluded = f"; made no difference: {', '.join(found.excluded)}" if found.excluded else ""
+    excluded = f"; fixed, and the runs still differed: {', '.join(found.excluded)}" if found.excluded else ""
     return f"{runs}{excluded}"

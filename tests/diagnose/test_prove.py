@@ -230,7 +230,7 @@ def test_the_budget_ends_the_search_and_nothing_is_proven(world: Any) -> None:
     assert not _proven(found)
     assert found.causes[0].rule == "unseeded-torch"
     assert found.causes[0].confidence == "likely"
-    assert "budget" in found.diagnosis.sentence
+    assert "ended after 1 run" in found.diagnosis.sentence
 
 
 def test_without_a_budget_the_evidence_alone_names_suspects(world: Any) -> None:

@@ -61,7 +61,8 @@ def test_a_stream_is_seeded_once_its_seed_is_known(tmp_path: Path, rule: str, ca
 def test_a_script_without_arguments_is_seeded_after_its_imports(tmp_path: Path) -> None:
     source = "import numpy as np\n\nx = np.random.rand(3)\n"
     changed = _remedied(tmp_path, "unseeded-numpy-global", source, 3, "train.py")
-    assert changed == "import numpy as np\n\nnp.random.seed(1)\n\nx = np.random.rand(3)\n"
+    assert changed.startswith("import numpy as np\n\nnp.random.seed(1)  # better the seed")
+    assert changed.endswith("\n\nx = np.random.rand(3)\n")
 
 
 @pytest.mark.parametrize(

@@ -79,4 +79,4 @@ def test_sarif_places_what_lies_in_the_project(diverged: Audit, place: Place, lo
 
 
 def test_a_plan_without_causes_says_so(diverged: Audit) -> None:
-    assert "nothing to mend" in fix_plan.render(msgspec.structs.replace(diverged, causes=()))
+    assert "There is no remedy" in fix_plan.render(msgspec.structs.replace(diverged, causes=()))
