@@ -22,7 +22,7 @@ from auditor.diagnose.attribute import (
 )
 from auditor.diagnose.findings import SHUFFLING
 from auditor.diagnose.localise import HARMLESS
-from auditor.diagnose.reading import rule_of, sightings
+from auditor.diagnose.reading import first_line_of, rule_of, sightings
 from auditor.records.comparison import Comparison, Divergence
 from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
 from auditor.records.evidence import RunEvidence
@@ -482,7 +482,14 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
             said = f"{found.variable or 'what a line computes'} differs first after this line"
             for less, name in enumerate(rules):
                 place = _completion(found.location, source) if name == "thread-race" else None
-                yield Suspect(name, FACTOR_OF[name], place or found.location, said, weight - 8 * less)
+                yield Suspect(name, FACTOR_OF[name], place or _into(found.location, source), said, weight - 8 * less)
+
+
+def _into(place: Place | None, source: Source) -> Place | None:
+    """The place, and for the head of a function the first line of its body: it was entered with what differs."""
+    text = source(place.file) if place is not None else None
+    body = first_line_of(text, place.line) if place is not None and text is not None else None
+    return Place(place.file, body) if place is not None and body is not None else place
 
 
 def _completion(place: Place | None, source: Source) -> Place | None:

@@ -73,6 +73,19 @@ def rule_of(text: str) -> str | None:
     return next((rule for rule, words in _WORDS if words.search(code)), None)
 
 
+def first_line_of(source: str, line: int) -> int | None:
+    """The first line of the body of the function whose head is on a line, its docstring aside; None for other lines."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno == line:
+            told = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+            return (told or node.body)[0].lineno
+    return None
+
+
 class _Reader(ast.NodeVisitor):
     """Collects sightings. Names that were bound to a set in the same file are followed one step."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.diagnose.reading import rule_of, sightings
+from auditor.diagnose.reading import first_line_of, rule_of, sightings
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,10 @@ def test_what_cannot_be_parsed_says_nothing(source: str) -> None:
 )
 def test_a_single_line_is_read_by_its_words(text: str, rule: str | None) -> None:
     assert rule_of(text) == rule
+
+
+def test_the_head_of_a_function_leads_into_its_body() -> None:
+    source = 'def f(x):\n    """Say."""\n    return x\n\n\ny = 1\n'
+    assert first_line_of(source, 1) == 3
+    assert first_line_of(source, 6) is None
+    assert first_line_of("def broken(", 1) is None
