@@ -23,6 +23,8 @@ _LEAST_POSSIBLE = 30
 _LEAST_STEPS = 20
 _LEAST_SECONDS = 0.2
 _LEAST_NOISE = 0.03
+_MOST_LINES = 4
+_SEEDS_A_STREAM = frozenset({"seed-python", "seed-numpy", "seed-torch"})  # one seed is enough for all of their lines
 _VANISHED = Suspect(
     "stale-file",
     None,
@@ -108,7 +110,13 @@ def _primary(found: Found, factor: Factor) -> Suspect:
     """Of the suspects that one factor settles, the one that says most, at the line that is known best."""
     mine = [one for one in found.members if one.factor == factor]
     best = max(mine, key=lambda one: (one.weight, one.location is not None))
-    return _placed(best, found)
+    placed = _placed(best, found)
+    others = {one.location for one in mine if one.location is not None} - {placed.location}
+    if not others or factor in found.pinned or factor in _SEEDS_A_STREAM:
+        return placed
+    # What was fixed was fixed on all of them: that one line matters more than another is not shown.
+    lines = ", ".join(sorted(f"{place.file}:{place.line}" for place in others)[:_MOST_LINES])
+    return msgspec.structs.replace(placed, why=f"{placed.why} here, or at {lines}: which of them matters was not told")
 
 
 def _placed(suspect: Suspect, found: Found) -> Suspect:

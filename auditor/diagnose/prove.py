@@ -67,7 +67,8 @@ class Found:
     ``necessary`` are the factors shown to be needed: without each, and with all the others, the runs differ. ``proof``
     are the runs that agree, ``until`` the step after which they were ended (None: they ended by themselves). ``draws``
     are the lines that drew from random streams in the trials. ``vanished``: runs that nothing was done to agree by now.
-    ``shuffled``: a DataLoader of the program draws the order of its samples.
+    ``pinned`` are the factors of whose lines one was shown to differ first. ``shuffled``: a DataLoader of the program
+    draws the order of its samples.
     """
 
     members: tuple[Suspect, ...]
@@ -84,6 +85,7 @@ class Found:
     proof: tuple[RunEvidence, ...] = ()
     draws: tuple[Draw, ...] = ()
     vanished: bool = False
+    pinned: frozenset[Factor | None] = frozenset()
     shuffled: bool = False
     notes: tuple[str, ...] = ()
 
@@ -254,6 +256,7 @@ def prove(
         proof=proof,
         draws=tuple(hunt.draws),
         vanished=search.vanished,
+        pinned=frozenset(hunt.pinned),
         shuffled=any(one.sampler in SHUFFLING for trace in runs[0].processes for one in trace.loaders),
         notes=tuple(hunt.notes),
     )
@@ -293,6 +296,7 @@ class _Hunt:
         self._localise = localise
         self._source = source
         self.idle: set[Factor] = set()
+        self.pinned: set[Factor | None] = set()
         self._refused: set[Factor] = set()
         self._one_by_one = False
         self._captured = False
@@ -450,11 +454,12 @@ class _Hunt:
                 continue
             seen = self._differences([one for one in members if one.factor != factor])
             self.localisations = self.localisations or seen
-            for found in seen:
+            for found in (one for one in seen if HARMLESS not in one.notes):
                 same = next((one for one in lines if one.location == found.location), None)
                 if same is not None:
                     best = msgspec.structs.replace(same, weight=max(one.weight for one in lines) + 1)
                     members = tuple(best if one == same else one for one in members)
+                    self.pinned.add(factor)
                     break
         return members
 
