@@ -66,7 +66,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     except KeyboardInterrupt:
         # Nothing is lost: the runs that ended are kept, and the audit says how many are missing.
         pass
-    trials = experiment.trials(request, store, on_event, compare.steps_agree, _seconds(store))
+    trials = experiment.trials(request, store, on_event, compare.steps_agree)
     try:
         with store.lock():
             concluded = _conclude(store, request, _where(request), trials)
@@ -81,11 +81,6 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     finally:
         trials.close()
     return concluded
-
-
-def _seconds(store: Store) -> float:
-    """How long the audit's longest run took."""
-    return max((store.record(number).seconds for number in store.runs()), default=0.0)
 
 
 def _where(request: Request) -> fingerprint.Where:

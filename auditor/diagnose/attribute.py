@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from auditor.diagnose.reading import Sighting, sightings
+from auditor.diagnose.reading import Sighting, lines_of, sightings
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Factor
 from auditor.records.evidence import RunEvidence
@@ -107,6 +107,13 @@ def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, so
     found += _devices(first, divergence)
     found += _sighted(first, other, source)
     return rank(_of(suspect, divergence) for suspect in _unexplained(found))
+
+
+def line_at(place: Place | None, source: Source) -> str:
+    """The text of a line of the project's source without its indentation; empty where that is not at hand."""
+    text = source(place.file) if place is not None else None
+    lines = lines_of(text) if text is not None else []
+    return lines[place.line - 1].strip() if place is not None and 0 < place.line <= len(lines) else ""
 
 
 def rank(suspects: Iterable[Suspect]) -> tuple[Suspect, ...]:
@@ -298,6 +305,7 @@ _SIGHTED: dict[str, tuple[int, str]] = {
     "hash-order": (60, "a set is iterated, or a hash taken: both depend on the hash seed, another one in each process"),
     "address-order": (60, "objects are told apart or ordered by their addresses"),
     "completion-order": (79, "results are taken in the order in which threads or processes have them ready"),
+    "unsorted-listing": (61, "a directory is listed in whatever order it has"),
     "thread-race": (46, "work is shared out among threads or processes"),
     "clock-read": (24, "the clock is read"),
     "pid-read": (50, "the process's number is read"),
@@ -318,7 +326,7 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
         for sighting in found:
             if sighting.rule not in _SIGHTED or (sighting.rule == "hash-order" and not hashed):
                 continue
-            if sighting.rule == "unseeded-python-random" and not unwatched:
+            if sighting.rule in ("unseeded-python-random", "unsorted-listing") and not unwatched:
                 continue
             weight, said = _SIGHTED[sighting.rule]
             if unwatched and sighting.rule in ("entropy-read", "pid-read"):

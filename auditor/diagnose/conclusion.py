@@ -7,7 +7,15 @@ from statistics import median
 
 import msgspec
 
-from auditor.diagnose.attribute import SURE, Source, Suspect, own_sources
+from auditor.diagnose.attribute import (
+    STREAM_FACTORS,
+    STREAM_RULES,
+    SURE,
+    Source,
+    Suspect,
+    line_at,
+    own_sources,
+)
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import CHANGES_WORK, Found
 from auditor.diagnose.reading import sightings
@@ -16,7 +24,7 @@ from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
 from auditor.records.evidence import RunEvidence
-from auditor.records.trace import Draw, Place
+from auditor.records.trace import Draw
 
 _MOST_POSSIBLE = 5
 _LEAST_POSSIBLE = 30
@@ -24,7 +32,7 @@ _LEAST_STEPS = 20
 _LEAST_SECONDS = 0.2
 _LEAST_NOISE = 0.03
 _MOST_LINES = 4
-_SEEDS_A_STREAM = frozenset({"seed-python", "seed-numpy", "seed-torch"})  # one seed is enough for all of their lines
+_SEEDS_A_STREAM = STREAM_FACTORS - {"seed-generators"}  # one seed is enough for all of their lines
 _VANISHED = Suspect(
     "stale-file",
     None,
@@ -126,12 +134,7 @@ def _placed(suspect: Suspect, found: Found) -> Suspect:
     """
     if suspect.location is not None and suspect.rule != "late-seed":
         return suspect
-    streams = {
-        "seed-python": ("python",),
-        "seed-numpy": ("numpy",),
-        "seed-torch": ("torch", "torch-cuda"),
-        "seed-generators": ("numpy-generator",),
-    }.get(suspect.factor or "", ())
+    streams = {stream for stream, (_, factor) in STREAM_RULES.items() if factor == suspect.factor}
     draw = _draw([draw for draw in found.draws if draw.stream in streams], suspect, found.shuffled)
     if draw is not None:
         return msgspec.structs.replace(suspect, location=draw.place)
@@ -171,16 +174,10 @@ def _cause(
         remedy=advice.text,
         price=price,
         said=suspect.why,
-        code=_code(suspect.location, source),
+        code=line_at(suspect.location, source),
         diff=advice.diff,
         share=share,
     )
-
-
-def _code(place: Place | None, source: Source) -> str:
-    text = source(place.file) if place is not None else None
-    lines = text.splitlines() if text is not None else []
-    return lines[place.line - 1].strip() if place is not None and 0 < place.line <= len(lines) else ""
 
 
 def _racing(found: Found, source: Source) -> Suspect | None:

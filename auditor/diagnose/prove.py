@@ -18,6 +18,7 @@ from auditor.diagnose.attribute import (
     Source,
     Suspect,
     attribute,
+    line_at,
     rank,
 )
 from auditor.diagnose.findings import SHUFFLING
@@ -193,7 +194,9 @@ class _Search:
             if len(runs) > 1 and (found := self.compare((runs[0], runs[-1])).divergences):
                 return (runs[0], runs[-1]), found[0]
         # Where all of the audit's runs parted from its first, and no two do now, it was the first that was another.
-        self.vanished = not trial.factors and self._differing >= self._replicates - 1
+        # Captured runs do not tell that: what watching slows down may race no more.
+        watched = trial.capture is not None or trial.draws
+        self.vanished = not trial.factors and not watched and self._differing >= self._replicates - 1
         return None
 
 
@@ -481,7 +484,7 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
             yield Suspect("thread-race", "serial-threads", found.location, said, weight - 10)
             yield Suspect("thread-count", "one-thread", found.location, said, weight - 20)
         else:
-            text = found.operation or _line_of(found.location, source)
+            text = found.operation or line_at(found.location, source)
             known = rule_of(text)
             rules = [known] if known is not None else _by_sight(found.location, source)
             said = f"{found.variable or 'what a line computes'} differs first after this line"
@@ -511,12 +514,6 @@ def _by_sight(place: Place | None, source: Source) -> list[str]:
     if "completion-order" in seen:
         seen.add("thread-race")
     return sorted(("hash-order", "address-order", "thread-race"), key=lambda rule: rule not in seen)
-
-
-def _line_of(place: Place | None, source: Source) -> str:
-    text = source(place.file) if place is not None else None
-    lines = text.splitlines() if text is not None else []
-    return lines[place.line - 1] if place is not None and 0 < place.line <= len(lines) else ""
 
 
 def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tuple[RunEvidence, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 
 import msgspec
@@ -65,6 +66,11 @@ def sightings(source: str) -> tuple[Sighting, ...]:
     if _SEEDS_PYTHON.search(source):
         reader.found = [one for one in reader.found if one.rule != _PYTHON_RANDOM]
     return tuple(sorted(set(reader.found), key=lambda one: (one.line, one.rule)))
+
+
+def lines_of(source: str) -> list[str]:
+    """The lines of a source file with their ends, as Python counts them: a form feed, unlike for ``str``, ends none."""
+    return io.StringIO(source, newline="").readlines() if "\r" not in source else source.splitlines(keepends=True)
 
 
 def rule_of(text: str) -> str | None:

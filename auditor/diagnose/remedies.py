@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from auditor.diagnose.attribute import Source, Suspect
+from auditor.diagnose.reading import lines_of
 from auditor.records.trace import Place
 
 _TEXT = {
@@ -90,7 +91,7 @@ def seed_expression(source: str, line: int | None = None) -> str:
     parsed = re.search(r"(?m)^\s*(\w+)\s*=\s*[\w.]+\.parse_args\(", source)
     if parsed and re.search(r"""["']--seed["']""", source):
         return f"{parsed.group(1)}.seed"
-    above = "\n".join(source.splitlines()[: line if line is not None else None])
+    above = "".join(lines_of(source)[: line if line is not None else None])
     bound = re.search(r"(?m)^\s*(SEED|seed)\s*(?::[^=\n]+)?=", above) or re.search(r"def \w+\([^)]*\b(seed)\b", above)
     return bound.group(1) if bound else _DEFAULT_SEED
 
@@ -103,7 +104,7 @@ def _seeded(source: str | None, module: str, call: str) -> str | None:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    lines = source.splitlines(keepends=True)
+    lines = lines_of(source)
     names = _imported(tree)
     seed = seed_expression(source, 0)
     at, indent = _after_parsing(tree) if "." in seed else (None, "")
@@ -164,7 +165,7 @@ def _is_docstring(node: ast.stmt | None) -> bool:
 
 def _replaced(source: str, place: Place, pattern: re.Pattern[str], replacement: str) -> str | None:
     """The source with the one match of a pattern on a line replaced; None where there is not exactly one."""
-    lines = source.splitlines(keepends=True)
+    lines = lines_of(source)
     if not 0 < place.line <= len(lines):
         return None
     changed, count = pattern.subn(replacement, lines[place.line - 1])
@@ -194,7 +195,7 @@ def _sorted(source: str, place: Place, rule: str) -> str | None:
     if len(here) != 1 or "scandir" in ast.unparse(here[0]):
         return None
     node = here[0]
-    lines = source.splitlines(keepends=True)
+    lines = lines_of(source)
     raw = lines[place.line - 1].encode()
     start, end = node.col_offset, node.end_col_offset or 0
     lines[place.line - 1] = (raw[:start] + b"sorted(" + raw[start:end] + b")" + raw[end:]).decode()
@@ -205,6 +206,6 @@ def _diff(name: str | None, source: Source, changed: str | None) -> str:
     original = source(name) if name is not None else None
     if name is None or original is None or changed is None or changed == original:
         return ""
-    before, after = original.splitlines(keepends=True), changed.splitlines(keepends=True)
+    before, after = lines_of(original), lines_of(changed)
     lines = difflib.unified_diff(before, after, f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

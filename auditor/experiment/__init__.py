@@ -96,11 +96,9 @@ def perform(
         return tuple(records)
 
 
-def trials(
-    request: Request, store: Store, on_event: Callable[[Event], None], steps_agree: StepsAgree, seconds: float
-) -> Trials:
-    """Where a diagnosis has its trials made; ``seconds`` is how long an ordinary run took. The caller closes it."""
-    return Trials(request, store, lambda: _executor(request, store.diagnosis), on_event, steps_agree, seconds)
+def trials(request: Request, store: Store, on_event: Callable[[Event], None], steps_agree: StepsAgree) -> Trials:
+    """Where a diagnosis has its trials made; the caller closes it."""
+    return Trials(request, store, lambda: _executor(request, store.diagnosis), on_event, steps_agree)
 
 
 def _may_go_on(records: list[RunRecord]) -> bool:

@@ -24,7 +24,7 @@ _LEAST_LIMIT = 60.0
 class Trials:
     """Makes the trials of one audit, in order; what the evidence holds already is not made again.
 
-    ``executor`` is called when the first trial is to be made. ``seconds`` is how long an ordinary run took.
+    ``executor`` is called when the first trial is to be made.
     """
 
     def __init__(
@@ -34,11 +34,9 @@ class Trials:
         executor: Callable[[], Executor],
         on_event: Callable[[Event], None],
         steps_agree: StepsAgree,
-        seconds: float,
     ) -> None:
-        limit = max(_SLOWER * seconds, _LEAST_LIMIT)
-        timeout = limit if request.timeout is None else min(limit, request.timeout)
-        self._request = msgspec.structs.replace(request, timeout=timeout)
+        self._request = request
+        self._audit = store
         self._store = store.diagnosis
         self._make = executor
         self._executor: Executor | None = None
@@ -59,6 +57,7 @@ class Trials:
             with interruptible():
                 if self._executor is None:
                     self._executor = self._make()
+                    self._request = msgspec.structs.replace(self._request, timeout=self._limit())
                     for leftover in self._store.incomplete():
                         remove_tree(self._store.paths(leftover).root)
                 task = Task(number, number, seed_of(self._request), replicate, None, trial=trial)
@@ -66,6 +65,12 @@ class Trials:
         except KeyboardInterrupt:
             return None
         return self._store.evidence(number, verify=False)
+
+    def _limit(self) -> float:
+        """The time limit of a trial, in seconds: by the audit's longest run."""
+        longest = max((self._audit.record(number).seconds for number in self._audit.runs()), default=0.0)
+        limit = max(_SLOWER * longest, _LEAST_LIMIT)
+        return limit if self._request.timeout is None else min(limit, self._request.timeout)
 
     def close(self) -> None:
         """Give back what the executor holds."""

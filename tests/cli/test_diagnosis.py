@@ -91,6 +91,25 @@ def test_a_program_that_agrees_has_no_cause_and_no_trial(audit: Any, project: Pa
     assert not (project / "evidence" / "diagnosis").exists()
 
 
+def test_a_listing_is_turned_round_in_a_program_of_the_standard_library_alone(audit: Any, project: Path) -> None:
+    (project / "data").mkdir()
+    for number in range(5):
+        (project / "data" / f"{number}.txt").write_text(f"{number}.5")
+    found = audit(
+        """import json, os
+total = 1.0
+for entry in os.scandir("data"):
+    total = total * 1.3 + float(open(entry.path).read())
+json.dump({"total": total}, open("results.json", "w"))
+""",
+        "--require",
+        "bit-exact",
+    )
+    (cause,) = found["causes"]
+    assert (cause["rule"], cause["confidence"]) == ("unsorted-listing", "proven")
+    assert cause["location"]["line"] == 3
+
+
 @pytest.mark.parametrize("options", [("--no-diagnose",), ("--require", "seed-stable"), ("--fail-fast",)])
 def test_no_diagnosis_where_none_is_wanted(audit: Any, project: Path, options: tuple[str, ...]) -> None:
     found = audit(UNSEEDED, *options, code=1 if "--require" in options else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.diagnose.reading import first_line_of, rule_of, sightings
+from auditor.diagnose.reading import first_line_of, lines_of, rule_of, sightings
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,8 @@ def test_the_head_of_a_function_leads_into_its_body() -> None:
     assert first_line_of(source, 1) == 3
     assert first_line_of(source, 6) is None
     assert first_line_of("def broken(", 1) is None
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    assert lines_of("a = 1\n\x0cb = 2\n") == ["a = 1\n", "\x0cb = 2\n"]
+    assert lines_of("a\r\nb") == ["a\r\n", "b"]

@@ -25,6 +25,9 @@ def start():
         _session.guard("interventions", _intervene, _session)
     sys.meta_path.insert(0, _Finder(_session))
     os.register_at_fork(before=_session.before_fork, after_in_child=_in_child)
+    if config.get("directory_order"):
+        # Listings are turned round in programs that never bring in NumPy or torch, too.
+        _session.guard("listings", _begin_watching, _session)
     if config.get("draws"):
         _session.guard("draws", _follow_draws, _session)
     if config.get("capture"):
