@@ -21,7 +21,7 @@ import random
 import numpy
 
 names = ["a", "b"]
-value = sum(random.random() for _ in names)
+value = 1e6 * sum(random.random() for _ in names)
 with open("results.json", "w") as file:
     json.dump({"value": value, "names": len(names), "shape": numpy.ones(3).shape[0]}, file)
 """

@@ -42,21 +42,41 @@ print(float(sum(p.detach().abs().sum() for p in model.parameters())).hex())
 """
 
 
-def test_an_interpreter_without_torch_or_numpy_is_left_alone(watch: Watch) -> None:
-    source = (
-        "import sys, json, os, time, random, builtins\n"
-        "names = [type(f).__name__ for f in (time.time, os.listdir, os.urandom, open, random.seed, os._exit)]\n"
-        "print(json.dumps([sys.path[1:], names, sorted(m for m in sys.modules if 'auditor' in m)]))\n"
-    )
-    bare = json.loads(watch(source, probed=False).stdout)
+def test_an_interpreter_brings_in_nothing_that_a_program_might_name_a_file_like(watch: Watch) -> None:
+    source = "import sys; before = sorted(sys.modules); import json; print(json.dumps([sys.path[1:], before]))\n"
+    path, modules = json.loads(watch(source, probed=False).stdout)
     seen = watch(source)
-    path, names, modules = json.loads(seen.stdout)
-    assert path == bare[0]
-    assert names == bare[1]
-    assert all(name.startswith("_auditor_probe") for name in modules)
+    assert json.loads(seen.stdout)[0] == path
+    more = {name for name in json.loads(seen.stdout)[1] if not name.startswith("_auditor_probe")} - set(modules)
+    assert not {name.partition(".")[0] for name in more} & {
+        "random",
+        "hashlib",
+        "ctypes",
+        "threading",
+        "struct",
+        "logging",
+    }
     (trace,) = seen.traces
     assert isinstance(trace[0], Hello) and isinstance(trace[-1], End)
     assert not seen.of(Fault)
+
+
+def test_a_file_of_the_users_own_named_random_is_what_it_imports(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("chosen = 4\n")
+    seen = watch(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import random; print(random.chosen)\n")
+    assert seen.stdout.split() == ["4"]
+    assert not seen.of(Fault)
+
+
+@pytest.mark.parametrize(("more", "drawn"), [("", False), ("random.random()\n    ", True)])
+def test_a_forked_child_has_not_drawn_from_the_stream_that_its_fork_gave_it(
+    watch: Watch, more: str, drawn: bool
+) -> None:
+    source = "import os, random\nrandom.seed(1)\nrandom.random()\nif os.fork() == 0:\n    {}os._exit(0)\nos.wait()\n"
+    seen = watch(source.format(more))
+    child = next(trace for trace in seen.traces if isinstance(trace[0], Hello) and trace[0].kind == "fork")
+    (streams,) = [line for line in child if isinstance(line, Streams)]
+    assert streams.drawn["python"] is drawn
 
 
 def test_the_chain_of_a_training_run_is_complete(watch: Watch) -> None:

@@ -13,7 +13,7 @@ _exit = os._exit
 
 
 def start():
-    """Sends the handshake and waits for torch or NumPy to be imported; until then nothing is patched."""
+    """Sends the handshake, watches the outside world, and waits for the random streams' modules to be imported."""
     global _session
     if _session is not None or facts.is_helper():
         return
@@ -25,9 +25,7 @@ def start():
         _session.guard("interventions", _intervene, _session)
     sys.meta_path.insert(0, _Finder(_session))
     os.register_at_fork(before=_session.before_fork, after_in_child=_in_child)
-    if config.get("directory_order"):
-        # Listings are turned round in programs that never bring in NumPy or torch, too.
-        _session.guard("listings", _begin_watching, _session)
+    _session.guard("watch", _begin_watching, _session)
     if config.get("draws"):
         _session.guard("draws", _follow_draws, _session)
     if config.get("capture"):
@@ -49,7 +47,7 @@ def _intervene(session):
 def _follow_draws(session):
     from .draws import Draws
 
-    _begin_watching(session)
+    session.watch_streams()
     session.draws = Draws(session)
     session.draws.watch()
 
@@ -68,22 +66,25 @@ def _exit_watched(status):
 
 
 def _begin_watching(session):
-    """What is watched as soon as the program has brought in NumPy or torch."""
-    if session.streams is not None:
-        return
+    """Watches the interpreter's own doors, which stand open to programs of the standard library alone.
+
+    No module is imported for it that the interpreter has not: a user's file may be named like one.
+    """
     global _exit
-    _exit = os._exit  # which the program may have replaced already
+    _exit = os._exit
     os._exit = _exit_watched
     session.watch()
+    if "random" in sys.modules:
+        session.watch_streams()
 
 
-def _numpy(session, module):
-    if hasattr(module, "ndarray"):  # not somebody's own module of that name
-        _begin_watching(session)
+def _random(session, module):
+    if hasattr(module, "_inst"):  # not somebody's own module of that name
+        session.watch_streams()
 
 
 def _numpy_random(session, module):
-    _begin_watching(session)
+    session.watch_streams()
     if session.interventions is not None:
         session.interventions.numpy_random(module)
     session.streams.watch_numpy(module)
@@ -92,7 +93,7 @@ def _numpy_random(session, module):
 def _torch(session, module):
     if not hasattr(module, "Tensor"):
         return  # somebody's own module of that name
-    _begin_watching(session)
+    session.watch_streams()
     if session.interventions is not None:
         session.interventions.torch(module)
     from .steps import TorchWatch
@@ -100,7 +101,7 @@ def _torch(session, module):
     session.torch_watch = TorchWatch(session, module)
 
 
-_HOOKS = {"numpy": _numpy, "numpy.random": _numpy_random, "torch": _torch}
+_HOOKS = {"random": _random, "numpy.random": _numpy_random, "torch": _torch}
 
 
 class _Finder:

@@ -1,11 +1,9 @@
 """Reads of the outside world by the user's own lines: the clock, the pid, the system's entropy, directory listings."""
 
 import os
-import random
 import sys
 import time
 
-from . import digest
 from .callables import stand_in
 
 _getframe = sys._getframe
@@ -44,8 +42,6 @@ class Entropy:
             stand_in(time, name, lambda original: self._make_look(original, "clock"))
         stand_in(os, "getpid", lambda original: self._make_look(original, "pid"))
         stand_in(os, "urandom", self._make_urandom)
-        if hasattr(random, "_urandom"):
-            stand_in(random, "_urandom", self._make_urandom)
         stand_in(os, "listdir", self._make_listdir)
         stand_in(os, "scandir", self._make_scandir)
         # Before Python 3.11 pathlib keeps its own references to the listing functions.
@@ -53,6 +49,10 @@ class Entropy:
         for name in ("listdir", "scandir"):
             if accessor is not None and hasattr(accessor, name):
                 setattr(accessor, name, getattr(os, name))
+
+    def watch_random(self):
+        """Watches the reference to ``os.urandom`` that Python's ``random`` keeps."""
+        stand_in(sys.modules["random"], "_urandom", self._make_urandom)
 
     def _make_look(self, original, kind):
         codes = self._codes[kind] = self._codes.get(kind, {})
@@ -96,6 +96,8 @@ class Entropy:
         if self._vary:
             varied = names[::-1]
             self._say_varied()
+        from . import digest
+
         encoded = [os.fsencode(key(n) if key else n) for n in varied]
         self.note(
             "listing",

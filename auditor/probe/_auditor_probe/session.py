@@ -125,17 +125,24 @@ class Session:
     # -- watching ---------------------------------------------------------------------------------------------
 
     def watch(self):
-        """Begins to watch random streams and entropy; imported only now, since most interpreters never get here."""
-        from . import numerics
+        """Begins to watch reads of the outside world."""
         from .entropy import Entropy
-        from .streams import Streams
 
-        self.numerics = numerics
-        self.streams = Streams(self)
         sorted_ = self.interventions is not None and "sort-listings" in self.interventions.factors
         self.entropy = Entropy(self, self.config.get("directory_order") and not sorted_)
-        self.streams.watch_python()
         self.entropy.watch()
+
+    def watch_streams(self):
+        """Begins to watch the random streams, if it has not begun; Python's ``random`` is there by now."""
+        if self.streams is not None:
+            return
+        from .streams import Streams
+
+        self.streams = Streams(self)
+        self.streams.watch_python()
+        # Registered after what random registered itself: it seeds its stream from the system's entropy in each fork.
+        os.register_at_fork(after_in_child=self.streams.in_child)
+        self.entropy.watch_random()
         self.describe()
 
     def follower(self):
@@ -208,11 +215,13 @@ class Session:
         if self.kind == "exec":
             builds = objects.builds(libraries)
             self.send("libraries", {"mapped": [objects.shown(path) for path in libraries], "builds": builds})
-            if self.streams is not None:
+            if "numpy" in sys.modules or "torch" in sys.modules:
                 self.guard("numerics", self._numerics, libraries)
 
     def _numerics(self, libraries):
-        self.send("numerics", self.numerics.described(libraries))
+        from . import numerics
+
+        self.send("numerics", numerics.described(libraries))
 
     def stop(self, why):
         """Ends the whole process on purpose, as if the program had ended well."""

@@ -200,6 +200,11 @@ class Streams:
         self.baseline("python")
         stand_in(random, "seed", make)
 
+    def in_child(self):
+        """In a forked child: drawing is counted from the new state that Python's stream was given."""
+        self._seeded.discard("python")
+        self._session.guard("fork", self.baseline, "python")
+
     def watch_numpy(self, numpy_random):
         """Records calls of ``numpy.random.seed``, generators made, and seeds that NumPy draws from the system."""
 
