@@ -1,0 +1,62 @@
+"""cuDNN that times its algorithms and takes the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
+from auditor.source import Module
+
+RULE = Rule(
+    id="cudnn-benchmark",
+    title="cuDNN times its algorithms and takes the fastest",
+    topic="kernels",
+    level="bit-exact",
+    severity="warning",
+    confidence="high",
+    since="0.1.0",
+    why=(
+        "With torch.backends.cudnn.benchmark on, cuDNN times several algorithms for each new shape and keeps the fastest. "
+        "Timing is noise: another run, or another machine, may keep another algorithm, which adds in another order."
+    ),
+    remedy="Set torch.backends.cudnn.benchmark = False.",
+    bad=(
+        Example(
+            "import torch\n\ntorch.backends.cudnn.benchmark = True\nprint(torch.ones(2).sum())\n", needs=("torch",)
+        ),
+    ),
+    good=(
+        Example(
+            "import torch\n\ntorch.backends.cudnn.benchmark = False\nprint(torch.ones(2).sum())\n", needs=("torch",)
+        ),
+    ),
+    sources=("https://docs.pytorch.org/docs/stable/notes/randomness.html#cuda-convolution-benchmarking",),
+)
+
+_FLAG = "torch.backends.cudnn.benchmark"
+
+
+def see_source(module: Module) -> Iterator[Sighting]:
+    """Assignments of True to the flag, and trainers that are told to set it."""
+    for statement, value in module.assigned(_FLAG):
+        if module.constant(value) is True:
+            yield Sighting(
+                statement,
+                f"{_FLAG} is set to True: which algorithm is used is decided by timing",
+                fix=Fix((module.replaced(value, "False"),)),
+            )
+    for call in module.calls("lightning.Trainer"):
+        given = call.argument("benchmark")
+        if module.constant(given) is True:
+            yield Sighting(call.node, "Trainer(benchmark=True) has cuDNN decide by timing which algorithm is used")
+
+
+def see_run(watched: Watched) -> Iterator[Observation]:
+    """The switch as it stood at the first step."""
+    if any(
+        torch.switches.get("cudnn_benchmark")
+        for run in watched.runs
+        for trace in run.processes
+        for torch in trace.torch
+    ):
+        yield Observation(f"{_FLAG} was on: which algorithm cuDNN used was decided by timing")
