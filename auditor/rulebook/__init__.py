@@ -22,8 +22,7 @@ _SENSES = ("source", "document", "run")
 def rulebook() -> dict[str, Check]:
     """Every rule by its id, sorted.
 
-    Raises UsageError ``bad-rule`` for a file that is no rule, is named otherwise than its rule, or has the id of another
-    one.
+    Raises UsageError ``bad-rule`` for a file that is no rule, is named otherwise than its rule, or has another's id.
     """
     found: dict[str, Check] = {}
     for check in (*(_of_file(path) for path in _files()), *_of_others()):
@@ -34,7 +33,7 @@ def rulebook() -> dict[str, Check]:
 
 
 def _files() -> list[Path]:
-    """The rules' files: in ``checks/`` beside this package in a checkout, in ``auditor_checks/`` where it is installed."""
+    """The rules' files: in a checkout ``checks/`` beside this package, where it is installed ``auditor_checks/``."""
     home = Path(__file__).parents[2]
     for name in (_PREFIX, "checks"):
         # A directory of the user's own that happens to be called checks has no marker.

@@ -1,4 +1,4 @@
-"""Files that pin an environment: requirements, ``pyproject.toml``, ``environment.yml`` and Dockerfiles, line by line."""
+"""Files that pin an environment, line by line: requirements, ``pyproject.toml``, ``environment.yml``, Dockerfiles."""
 
 from __future__ import annotations
 
