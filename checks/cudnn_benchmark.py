@@ -16,8 +16,8 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "With torch.backends.cudnn.benchmark on, cuDNN times several algorithms for each new shape and keeps the fastest. "
-        "Timing is noise: another run, or another machine, may keep another algorithm, which adds in another order."
+        "With torch.backends.cudnn.benchmark on, cuDNN times several algorithms for each new shape and keeps the "
+        "fastest. Timing is noise: another run, or another machine, may keep another algorithm, which adds in another order."
     ),
     remedy="Set torch.backends.cudnn.benchmark = False.",
     bad=(

@@ -17,8 +17,8 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "A range, or a bare name, is another version next month. Libraries change defaults, random streams and the order "
-        "of floating-point operations between releases, so the same seed gives other numbers."
+        "A range, or a bare name, is another version next month. Libraries change defaults, random streams and the "
+        "order of floating-point operations between releases, so the same seed gives other numbers."
     ),
     remedy="Pin each requirement with ==, or lock them all with auditor lock, and install from the lock.",
     bad=(Example("numpy>=1.26\ntorch==2.13.0\n", kind="requirements", name="requirements.txt"),),

@@ -23,8 +23,8 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "numpy.random.default_rng() and the bit generators take their seed from the system's entropy where none is given. "
-        "numpy.random.seed seeds NumPy's old global stream only and does not reach them."
+        "numpy.random.default_rng() and the bit generators take their seed from the system's entropy where none is "
+        "given. numpy.random.seed seeds NumPy's old global stream only and does not reach them."
     ),
     remedy="Give it a seed: numpy.random.default_rng(seed).",
     bad=(Example(_BAD, needs=("numpy",)),),

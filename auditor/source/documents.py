@@ -43,7 +43,7 @@ class Requirement(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One instruction of a Dockerfile, its continued lines joined: its first line, its keyword in capitals, the rest."""
+    """One instruction of a Dockerfile, continued lines joined: its first line, its keyword in capitals, the rest."""
 
     line: int
     keyword: str

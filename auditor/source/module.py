@@ -342,7 +342,7 @@ class Module:
         return None
 
     def constant(self, node: ast.AST | _Marker | None) -> Any:
-        """The value of a literal (numbers, strings, True, None, tuples and lists of them), followed one step, or ``UNKNOWN``."""
+        """The value of a literal, or of a name that was given one; ``UNKNOWN`` for all else."""
         if not isinstance(node, ast.expr):
             return UNKNOWN
         if isinstance(node, (ast.Name, ast.Attribute)):
@@ -466,7 +466,7 @@ class Module:
 
     @cached_property
     def is_script(self) -> bool:
-        """Whether this file is run as a program: it has a ``__main__`` guard, or its top level calls what it imports."""
+        """Whether this file is run as a program: it has a ``__main__`` guard, or its top level does something."""
         for node in self.tree.body:
             if isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
                 return True
@@ -479,7 +479,7 @@ class Module:
     def order_matters(self, node: ast.expr) -> bool:
         """Whether something is made of an iterable's elements in the order in which they come, as far as can be seen.
 
-        True where it is looped over, unpacked, made a list of or joined; false where it is sorted, counted, or only kept.
+        True where it is looped over, unpacked, made a list of or joined; false where it is sorted, counted or kept.
         """
         around = self._parents.get(node)
         match around:
@@ -511,9 +511,7 @@ class Module:
         around = self._parents.get(made)
         if isinstance(around, ast.Call) and made in around.args:
             name = self.name(around.func)
-            if name in _ORDERLESS or (name or "").rpartition(".")[2] in ("sort", "sorted", "natsorted"):
-                return False
-            return True
+            return not (name in _ORDERLESS or (name or "").rpartition(".")[2] in ("sort", "sorted", "natsorted"))
         if isinstance(around, (ast.Assign, ast.AnnAssign)) and not self._sorted_later(around):
             return True
         return not isinstance(around, (ast.Assign, ast.AnnAssign, ast.Compare))
