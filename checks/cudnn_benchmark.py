@@ -17,7 +17,8 @@ RULE = Rule(
     since="0.1.0",
     why=(
         "With torch.backends.cudnn.benchmark on, cuDNN times several algorithms for each new shape and keeps the "
-        "fastest. Timing is noise: another run, or another machine, may keep another algorithm, which adds in another order."
+        "fastest. Timing is noise: another run, or another machine, may keep another algorithm, "
+        "which adds in another order."
     ),
     remedy="Set torch.backends.cudnn.benchmark = False.",
     bad=(

@@ -32,8 +32,8 @@ RULE = Rule(
     since="0.1.0",
     why=(
         "os.listdir, os.scandir, glob and pathlib's iterdir and glob give names in the order of the file system, which "
-        "is another one on another machine, after a copy, or on another day. Samples that are numbered, split or shuffled "
-        "by it are others then, whatever the seed."
+        "is another one on another machine, after a copy, or on another day. Samples that are numbered, split or "
+        "shuffled by it are others then, whatever the seed."
     ),
     remedy="Sort it: sorted(os.listdir(path)).",
     bad=(Example(_BAD),),
