@@ -29,13 +29,17 @@ class Candidate(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What reading one file gave; small, and able to go from process to process."""
+    """What reading one file gave; small, and able to go from process to process.
+
+    ``allowed`` are the rules that comments allow, each with the line of code that it is allowed on.
+    """
 
     path: str
     candidates: tuple[Candidate, ...]
     facts: frozenset[str]
     remarks: tuple[Remark, ...]
     lines: int
+    allowed: tuple[tuple[str, int], ...] = ()
 
 
 def read(path: str, text: str, python: str | None = None) -> Reading:
@@ -69,8 +73,11 @@ def read(path: str, text: str, python: str | None = None) -> Reading:
     lines = (text if python is None else python).splitlines()
     candidates = [_candidate(check, one, path, lines, module, allowances) for check, one in found]
     candidates = list({(one.flaw.rule, one.flaw.spot): one for one in candidates}.values())
-    remarks += allowances.unused(known=rulebook().keys())
-    return Reading(path, tuple(candidates), facts, tuple(remarks), len(lines))
+    remarks += allowances.unused(
+        known=rulebook().keys(),
+        unseen=[name for name, check in rulebook().items() if check.source is None and check.document is None],
+    )
+    return Reading(path, tuple(candidates), facts, tuple(remarks), len(lines), allowances.lines())
 
 
 def _candidate(
