@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from auditor.rule import Example, Rule, Sighting
+from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Document
-from auditor.source.documents import requirements
+from auditor.source.requirements import constrained, requirements
 
 RULE = Rule(
     id="unpinned-requirement",
@@ -21,17 +22,49 @@ RULE = Rule(
         "order of floating-point operations between releases, so the same seed gives other numbers."
     ),
     remedy="Pin each requirement with ==, or lock them all with auditor lock, and install from the lock.",
-    bad=(Example("numpy>=1.26\ntorch==2.13.0\n", kind="requirements", name="requirements.txt"),),
-    good=(Example("numpy==2.4.6\ntorch==2.13.0\n", kind="requirements", name="requirements.txt"),),
+    bad=(
+        Example("numpy>=1.26\ntorch==2.13.0\n", kind="requirements", name="requirements.txt"),
+        Example("torch==2.*\n", kind="requirements", name="requirements.txt"),
+        Example(
+            "torchvision[extra] \\\n    ; python_version >= '3.10'\n", kind="requirements", name="requirements.txt"
+        ),
+    ),
+    good=(
+        Example("numpy==2.4.6\ntorch==2.13.0\n", kind="requirements", name="requirements.txt"),
+        Example(
+            f"numpy==2.4.6 ; python_version >= '3.11' \\\n    --hash=sha256:{'0' * 64}\n-e .\n./vendored\n",
+            kind="requirements",
+            name="requirements.txt",
+        ),
+        Example("--constraint versions.txt\nnumpy\n", kind="requirements", name="requirements.txt"),
+        # What the lock beside it was compiled from.
+        Example("numpy\n", kind="requirements", name="requirements.in", beside={"requirements.txt": "numpy==2.4.6\n"}),
+    ),
     sources=("https://pip.pypa.io/en/stable/topics/repeatable-installs/",),
 )
+
+_TOOLS = frozenset({"pip", "setuptools", "wheel"})  # they install, and no training program computes with them
+_LOCKS = frozenset({"poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "conda-lock.yml"})
+_ELSEWHERE = re.compile(r"(?:^|[-_./])(?:docs?|tests?|testing|ci|dev|develop|lint|typing|build|release)(?=[-_./]|$)")
 
 
 def see_document(document: Document) -> Iterator[Sighting]:
     """Lines of a requirements file without ``==``, a file's hash or a commit."""
-    if document.kind != "requirements":
+    if document.kind != "requirements" or document.name.startswith("constraints") or constrained(document.text):
+        return
+    if document.name.endswith(".in") and f"{document.name[:-3]}.txt" in document.beside:
         return
     for one in requirements(document.text):
-        if not one.pinned:
-            said = f"{one.name}{one.specifier}" if one.specifier else f"{one.name}, any version"
-            yield Sighting(one.line, f"{said}: which version is installed depends on the day")
+        if not one.pinned and not one.moving and one.name.lower() not in _TOOLS:
+            yield Sighting(
+                one.line,
+                f"{one.said}: which version is installed depends on the day",
+                confidence=_confidence(document),
+            )
+
+
+def _confidence(document: Document) -> Confidence | None:
+    """Less where it is not what trains: a library's own requirements, a lock beside it, tools of its developers."""
+    if _ELSEWHERE.search(document.path.lower()) or document.beside & _LOCKS:
+        return "possible"
+    return "medium" if document.beside & {"setup.py", "setup.cfg"} else None

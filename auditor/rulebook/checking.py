@@ -19,13 +19,17 @@ _CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "possible")
 
 
 class Candidate(NamedTuple):
-    """A flaw as one file shows it; it stands unless a file of the project does one of ``unless``."""
+    """A flaw as one file shows it.
+
+    It stands unless a file of the project does one of ``unless``, and where each of ``given`` is done in one.
+    """
 
     flaw: Flaw
     unless: tuple[str, ...]
     allowed: bool
     edits: tuple[Edit, ...]
     imports: tuple[str, ...]
+    given: tuple[str, ...] = ()
 
 
 class Reading(NamedTuple):
@@ -42,8 +46,10 @@ class Reading(NamedTuple):
     allowed: tuple[tuple[str, int], ...] = ()
 
 
-def read(path: str, text: str, python: str | None = None) -> Reading:
+def read(path: str, text: str, python: str | None = None, beside: frozenset[str] = frozenset()) -> Reading:
     """Read one file; ``python`` is its Python where that is not its text (a notebook's cells).
+
+    ``beside`` are the names of the files in its directory, which a document's rules may ask for.
 
     Raises nothing for what the file holds: one that cannot be parsed gives a remark.
     """
@@ -57,7 +63,7 @@ def read(path: str, text: str, python: str | None = None) -> Reading:
         if document is not None:
             for check in rulebook().values():
                 if check.document is not None:
-                    found += [(check, one) for one in check.document(Document(path, document, text))]
+                    found += [(check, one) for one in check.document(Document(path, document, text, beside))]
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the file's own escapes and comparisons
@@ -110,6 +116,7 @@ def _candidate(
         allowances.allow(rule.id, spot.line, last),
         () if fix is None else fix.edits,
         () if fix is None else fix.imports,
+        sighting.given,
     )
 
 
@@ -139,11 +146,13 @@ def standing(readings: Iterable[Reading]) -> Iterator[Candidate]:
     facts = frozenset().union(*(reading.facts for reading in kept)) if kept else frozenset()
     for reading in kept:
         for candidate in reading.candidates:
-            if not any(_mended(name, facts) for name in candidate.unless):
+            if any(_done(name, facts) for name in candidate.unless):
+                continue
+            if all(_done(name, facts) for name in candidate.given):
                 yield candidate
 
 
-def _mended(name: str, facts: frozenset[str]) -> bool:
+def _done(name: str, facts: frozenset[str]) -> bool:
     if name.endswith("*"):
         return any(fact.startswith(name[:-1]) for fact in facts)
     return name in facts
@@ -174,4 +183,9 @@ def report(readings: Iterable[Reading], *, possible: bool = False, fixed: int = 
 
 def check_texts(texts: Mapping[str, str], *, possible: bool = False) -> CheckReport:
     """Check files that are given by name and text, as one project."""
-    return report((read(path, text) for path, text in texts.items()), possible=possible)
+    directories: dict[PurePosixPath, set[str]] = {}
+    for path in map(PurePosixPath, texts):
+        directories.setdefault(path.parent, set()).add(path.name)
+    beside = {str(directory): frozenset(names) for directory, names in directories.items()}
+    readings = (read(path, text, None, beside[str(PurePosixPath(path).parent)]) for path, text in texts.items())
+    return report(readings, possible=possible)

@@ -1,0 +1,314 @@
+"""Dockerfiles: their instructions, the images they start from, and the commands of a shell in them, line by line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+# Source of the syntax: https://docs.docker.com/reference/dockerfile/
+_HEREDOC = re.compile(r"<<-?\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+])([^}]*))?\})")
+# What only starts a command: flags of the instruction, variables set for it, words of the shell.
+_BEFORE = re.compile(
+    r"--(?:mount|network|security|device)=|[A-Za-z_][A-Za-z0-9_]*=|"
+    r"(?:sudo|env|exec|time|nice|then|do|else|if|while|!|\{)\Z"
+)
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+
+# The options that take a word after them: pip(1) install, apt-get(8), conda-install(1).
+# fmt: off
+_PIP_WITH_VALUE = frozenset({
+    "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-t", "--target", "-i", "--index-url",
+    "--extra-index-url", "-f", "--find-links", "--platform", "--python-version", "--implementation", "--abi", "--root",
+    "--prefix", "--src", "--progress-bar", "--upgrade-strategy", "--config-settings", "-C", "--global-option",
+    "--no-binary", "--only-binary", "--report", "--trusted-host", "--cert", "--client-cert", "--cache-dir", "--proxy",
+    "--retries", "--timeout", "--default-timeout", "--log", "--exists-action", "-p", "--python", "--index",
+    "--default-index", "--torch-backend", "--index-strategy", "--prerelease", "--resolution", "--override",
+})
+# fmt: on
+_APT_WITH_VALUE = frozenset({"-o", "--option", "-t", "--target-release", "--default-release", "-c", "--config-file"})
+_CONDA_WITH_VALUE = frozenset({"-c", "--channel", "-n", "--name", "-p", "--prefix", "-f", "--file", "--solver"})
+
+
+class Instruction(NamedTuple):
+    """One instruction: its first line, its keyword in capitals, the rest with continued lines joined, and its lines.
+
+    ``lines`` are the pieces of the rest with the number of each; ``bodies`` are the lines of its here-documents.
+    """
+
+    line: int
+    keyword: str
+    value: str
+    lines: tuple[tuple[int, str], ...] = ()
+    bodies: tuple[tuple[int, str], ...] = ()
+
+
+class Image(NamedTuple):
+    """An image that a stage starts from: its line, what is written there, and its name with arguments put in.
+
+    ``name`` is None where an argument without a default names it.
+    """
+
+    line: int
+    written: str
+    name: str | None
+
+    @property
+    def digest(self) -> bool:
+        """Whether it names its contents."""
+        return self.name is None or "@sha256:" in self.name
+
+    @property
+    def tag(self) -> str:
+        """Its tag; empty where it has none."""
+        return "" if self.name is None else self.name.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+class Word(NamedTuple):
+    """One word of a command, quotes removed, and its line."""
+
+    line: int
+    text: str
+
+
+class Command(NamedTuple):
+    """One simple command of a shell; ``piped`` says whether the next one reads its output."""
+
+    words: tuple[Word, ...]
+    piped: bool
+
+    @property
+    def program(self) -> str:
+        """The program's name without its directory."""
+        return self.words[0].text.rpartition("/")[2] if self.words else ""
+
+    @property
+    def line(self) -> int:
+        """The line of its first word."""
+        return self.words[0].line if self.words else 0
+
+
+def instructions(text: str) -> Iterator[Instruction]:
+    """The instructions of a Dockerfile, in order; comments, also between continued lines, are left out."""
+    lines = text.splitlines()
+    at = 0
+    while at < len(lines):
+        parts: list[tuple[int, str]] = []
+        while at < len(lines):
+            line = lines[at].rstrip()
+            at += 1
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            parts.append((at, line.removesuffix("\\")))
+            if not line.endswith("\\"):
+                break
+        if not parts:
+            return
+        keyword = parts[0][1].split(None, 1)[0]
+        first = parts[0][1].lstrip().removeprefix(keyword)
+        pieces = ((parts[0][0], first), *parts[1:])
+        value = " ".join(piece for _, piece in pieces).strip()
+        bodies: list[tuple[int, str]] = []
+        if keyword.upper() in ("RUN", "COPY", "ADD"):
+            for _, end in _HEREDOC.findall(value):
+                while at < len(lines) and lines[at].strip() != end:
+                    bodies.append((at + 1, lines[at]))
+                    at += 1
+                at += 1
+        yield Instruction(parts[0][0], keyword.upper(), value, pieces, tuple(bodies))
+
+
+def images(text: str) -> Iterator[Image]:
+    """The images that the stages start from, earlier stages and ``scratch`` left out."""
+    arguments: dict[str, str] = {}
+    stages: set[str] = set()
+    started = False
+    for one in instructions(text):
+        if one.keyword == "ARG" and not started:
+            for word in one.value.split():
+                name, equals, value = word.partition("=")
+                if equals:
+                    arguments[name] = substituted(value.strip("\"'"), arguments) or ""
+        elif one.keyword == "FROM":
+            started = True
+            words = [word for word in one.value.split() if not word.startswith("--")]
+            if not words:
+                continue
+            image = substituted(words[0], arguments)
+            if image is None or (image != "scratch" and image.lower() not in stages):
+                yield Image(one.line, words[0], image)
+            if len(words) >= 3 and words[1].lower() == "as":
+                stages.add(words[2].lower())
+
+
+def substituted(text: str, arguments: Mapping[str, str]) -> str | None:
+    """The text with build arguments' defaults put in; None where one of them has none."""
+    missing = False
+
+    def value(found: re.Match[str]) -> str:
+        nonlocal missing
+        name, sign, other = found[1] or found[2], found[3], found[4] or ""
+        known = arguments.get(name, "")
+        if sign == "+":
+            return other if known else ""
+        if not known and sign == "-":
+            return other
+        missing = missing or not known
+        return known
+
+    whole = _VARIABLE.sub(value, text)
+    return None if missing or "$" in whole else whole
+
+
+def commands(text: str) -> Iterator[Command]:
+    """The simple commands of all ``RUN`` instructions, in order."""
+    for one in instructions(text):
+        if one.keyword == "RUN":
+            yield from commands_of(one)
+
+
+def commands_of(run: Instruction) -> Iterator[Command]:
+    """The simple commands of one ``RUN`` instruction, without what only starts them (``sudo``, ``A=b``)."""
+    value = re.sub(r"\A(?:--(?:mount|network|security|device)=\S+\s+)+", "", run.value)
+    if value.startswith("["):
+        try:
+            words = json.loads(value)
+        except (ValueError, RecursionError):
+            words = None
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            yield from _unwrapped([Word(run.line, word) for word in words], False)
+            return
+    # A line break within a command is a space to the shell; within a here-document it ends the command.
+    found = list(_simple([(number, character) for number, piece in run.lines for character in f"{piece} "]))
+    yield from found
+    if all(one.program in _SHELLS for one in found):  # else it is the text of a file, or another language's
+        yield from _simple([(number, character) for number, line in run.bodies for character in f"{line}\n"])
+
+
+def _simple(text: Sequence[tuple[int, str]]) -> Iterator[Command]:
+    """Split a script into simple commands: a small part of the shell's grammar, wrong quotes taken as they come."""
+    words: list[Word] = []
+    word: list[str] = []
+    started, redirect, quote, depth, at = 0, False, "", 0, 0
+
+    def ended() -> None:
+        nonlocal word, started, redirect
+        if started:
+            if not redirect:
+                words.append(Word(started, "".join(word)))
+            redirect = False
+        word, started = [], 0
+
+    while at < len(text):
+        line, character = text[at]
+        following = text[at + 1][1] if at + 1 < len(text) else ""
+        at += 1
+        if quote:
+            if character == quote:
+                quote = ""
+            elif character == "\\" and quote == '"' and following in '"\\$`':
+                word.append(following)
+                at += 1
+            else:
+                word.append(character)
+        elif depth:
+            depth += (character == "(") - (character == ")")
+            word.append(character)
+        elif character in "'\"":
+            quote, started = character, started or line
+        elif character == "\\":
+            if following == "\n":
+                at += 1
+            elif following:
+                started = started or line
+                word.append(following)
+                at += 1
+        elif character == "$" and following == "(":
+            depth, started = 1, started or line
+            word.append("$(")
+            at += 1
+        elif character == "#" and not started:
+            while at < len(text) and text[at][1] != "\n":
+                at += 1
+        elif character in "<>":
+            if "".join(word).isdigit():
+                word, started = [], 0
+            ended()
+            while at < len(text) and text[at][1] in "<>&|":
+                at += 1
+            redirect = True
+        elif character in ";|&()\n":
+            ended()
+            doubled = following == character and character in "|&;"
+            at += doubled
+            yield from _unwrapped(words, character == "|" and not doubled)
+            words = []
+        elif character.isspace():
+            ended()
+        else:
+            started = started or line
+            word.append(character)
+    ended()
+    yield from _unwrapped(words, False)
+
+
+def _unwrapped(words: Sequence[Word], piped: bool) -> Iterator[Command]:
+    at = 0
+    while at < len(words) and _BEFORE.match(words[at].text):
+        at += 1
+    rest = words[at:]
+    if len(rest) >= 3 and rest[0].text.rpartition("/")[2] in _SHELLS:
+        script = next((index for index, word in enumerate(rest[1:-1], 1) if re.fullmatch(r"-\w*c", word.text)), None)
+        if script is not None:
+            inner = rest[script + 1]
+            yield from _simple([(inner.line, character) for character in inner.text])
+            return
+    if rest:
+        yield Command(tuple(rest), piped)
+
+
+def pip_installs(command: Command) -> tuple[tuple[Word, ...], tuple[Word, ...]] | None:
+    """What a command has pip (or uv's pip) install, and its options; None where it installs nothing with pip."""
+    words = command.words
+    for at, word in enumerate(words[:8]):
+        if not re.fullmatch(r"pip[0-9.]*", word.text.rpartition("/")[2]):
+            continue
+        before = [one.text.rpartition("/")[2] for one in words[:at]]
+        alone = not before or before[-1] in ("-m", "uv") or before[0] in ("conda", "mamba", "micromamba", "poetry")
+        return _after(words[at:], ("install",), _PIP_WITH_VALUE) if alone else None
+    return None
+
+
+def apt_installs(command: Command) -> tuple[Word, ...]:
+    """The packages that a command has apt install."""
+    found = _after(command.words, ("install",), _APT_WITH_VALUE) if command.program in ("apt-get", "apt") else None
+    return () if found is None else found[0]
+
+
+def conda_installs(command: Command) -> tuple[Word, ...]:
+    """The packages that a command has conda install."""
+    if command.program not in ("conda", "mamba", "micromamba"):
+        return ()
+    found = _after(command.words, ("install", "create"), _CONDA_WITH_VALUE)
+    return () if found is None else found[0]
+
+
+def _after(
+    words: Sequence[Word], verbs: Sequence[str], with_value: frozenset[str]
+) -> tuple[tuple[Word, ...], tuple[Word, ...]] | None:
+    """The words after ``<program> <verb>`` that are no options, and the options with their values."""
+    plain: list[Word] = []
+    options: list[Word] = []
+    value = False
+    for word in words[1:]:
+        if value:
+            options.append(word)
+            value = False
+        elif word.text.startswith("-"):
+            options.append(word)
+            value = word.text in with_value
+        else:
+            plain.append(word)
+    return (tuple(plain[1:]), tuple(options)) if plain and plain[0].text in verbs else None
