@@ -75,8 +75,8 @@ class Sighting(NamedTuple):
     """What the sense of the source sees in one file.
 
     ``at`` is the node, or the line of a document. ``unless`` names calls and assignments (see ``Module.facts``): where
-    any file that was checked with this one does one of them, the flaw is mended there and nothing is told.
-    ``confidence`` overrules the rule's, downwards.
+    any file that was checked with this one does one of them, the flaw is mended there and nothing is told. ``given``
+    names such as must each be done in some file, or it is no flaw. ``confidence`` overrules the rule's, downwards.
     """
 
     at: ast.AST | int
@@ -84,6 +84,7 @@ class Sighting(NamedTuple):
     unless: tuple[str, ...] = ()
     fix: Fix | None = None
     confidence: Confidence | None = None
+    given: tuple[str, ...] = ()
 
 
 class Observation(NamedTuple):

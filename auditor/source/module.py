@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from auditor.source.names import canonical
 from auditor.source.scopes import Scope, bindings_of
+from auditor.source.streams import stream_facts
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -433,9 +434,14 @@ class Module:
 
         The dotted names of what is called (``torch.manual_seed``); of what is assigned, with ``=`` and its value where
         that is a literal (``torch.backends.cudnn.benchmark=False``); ``os.environ[NAME]`` where a variable is set; and
-        for keyword arguments with a literal value, ``callee(keyword=value)``.
+        for keyword arguments with a literal value, ``callee(keyword=value)``. A method of an object that is not known
+        is ``?.method``. ``seeds:torch`` and ``draws:torch`` (and python, numpy, torch-cuda) say what is seeded and
+        drawn from, ``trains`` that something is trained.
         """
-        facts = set(self._calls)
+        facts = {*self._calls, *stream_facts(self)}
+        for node in self.all(ast.Call):
+            if isinstance(node.func, ast.Attribute) and self.name(node.func) is None:
+                facts.add(f"?.{node.func.attr}")
         for name, _, value in self._assigned:
             literal = self.constant(value)
             facts.add(f"{name}={literal!r}" if literal is not UNKNOWN else f"{name}=")
