@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
 
 # An import's dotted name, the expression that was assigned, the definition or parameter, or None: something else.
 Binding: TypeAlias = str | ast.AST | None
@@ -47,24 +47,20 @@ class Scope:
         return scope
 
     def bind_parameters(self) -> None:
-        """Binds a function's parameters, and a comprehension's targets."""
-        match self.node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-                arguments = self.node.args
-                for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-                    self._bound.setdefault(one.arg, []).append(one)
-                for extra in (arguments.vararg, arguments.kwarg):
-                    if extra is not None:
-                        self._bound.setdefault(extra.arg, []).append(None)
+        """Binds a function's parameters."""
+        if isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            arguments = self.node.args
+            for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+                self._bound.setdefault(one.arg, []).append(one)
+            for extra in (arguments.vararg, arguments.kwarg):
+                if extra is not None:
+                    self._bound.setdefault(extra.arg, []).append(None)
 
     def outside(self, child: ast.AST) -> bool:
         """Whether a direct child of this scope's node is evaluated in the scope around it."""
-        match self.node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                return child not in self.node.body and not isinstance(child, ast.arguments)
-            case ast.ClassDef():
-                return child not in self.node.body
-        return False
+        if isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return not isinstance(child, (ast.stmt, ast.arguments))
+        return isinstance(self.node, ast.ClassDef) and not isinstance(child, ast.stmt)
 
     def find(self, name: str) -> list[Binding] | None:
         """What a name is bound to, looked up as Python does; None where no scope binds it."""
@@ -79,66 +75,104 @@ class Scope:
         return None
 
 
-def bindings_of(node: ast.AST) -> Iterator[tuple[str, Binding]]:
-    """The names that a node itself binds in its scope, with what each is bound to."""
-    match node:
-        case ast.Import():
-            for one in node.names:
-                if one.asname:
-                    yield one.asname, one.name
-                else:
-                    yield one.name.partition(".")[0], one.name.partition(".")[0]
-        case ast.ImportFrom():
-            base = "." * node.level + (node.module or "")
-            for one in node.names:
-                if one.name != "*":
-                    yield one.asname or one.name, f"{base}.{one.name}"
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            yield node.name, node
-        case ast.Assign():
-            for target in node.targets:
-                yield from _targets(target, node.value)
-        case ast.AnnAssign():
-            if node.value is not None:
-                yield from _targets(node.target, node.value)
-        case ast.NamedExpr():
-            yield from _targets(node.target, node.value)
-        case ast.AugAssign():
-            yield from _targets(node.target, None)
-        case ast.For() | ast.AsyncFor():
-            yield from _targets(node.target, None)
-        case ast.comprehension():
-            yield from _targets(node.target, None)
-        case ast.With() | ast.AsyncWith():
-            for item in node.items:
-                if item.optional_vars is not None:
-                    yield from _targets(item.optional_vars, item.context_expr)
-        case ast.ExceptHandler():
-            if node.name:
-                yield node.name, None
-        case ast.Global() | ast.Nonlocal():
-            for name in node.names:
-                yield name, None
-        case ast.Delete():
-            for target in node.targets:
-                yield from _targets(target, None)
-        case ast.MatchAs() | ast.MatchStar():
-            if node.name:
-                yield node.name, None
-        case ast.MatchMapping():
-            if node.rest:
-                yield node.rest, None
+def _of_import(node: ast.Import) -> Iterator[tuple[str, Binding]]:
+    for one in node.names:
+        name = one.asname or one.name.partition(".")[0]
+        yield name, one.name if one.asname else name
+
+
+def _of_import_from(node: ast.ImportFrom) -> Iterator[tuple[str, Binding]]:
+    base = "." * node.level + (node.module or "")
+    for one in node.names:
+        if one.name != "*":
+            yield one.asname or one.name, f"{base}.{one.name}"
+
+
+def _of_definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Iterator[tuple[str, Binding]]:
+    yield node.name, node
+
+
+def _of_assignment(node: ast.Assign) -> Iterator[tuple[str, Binding]]:
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            yield target.id, node.value
+        else:
+            yield from _targets(target, node.value)
+
+
+def _of_annotated(node: ast.AnnAssign) -> Iterator[tuple[str, Binding]]:
+    if node.value is not None:
+        yield from _targets(node.target, node.value)
+
+
+def _of_walrus(node: ast.NamedExpr) -> Iterator[tuple[str, Binding]]:
+    yield from _targets(node.target, node.value)
+
+
+def _of_target(node: ast.AugAssign | ast.For | ast.AsyncFor | ast.comprehension) -> Iterator[tuple[str, Binding]]:
+    yield from _targets(node.target, None)
+
+
+def _of_with(node: ast.With | ast.AsyncWith) -> Iterator[tuple[str, Binding]]:
+    for item in node.items:
+        if item.optional_vars is not None:
+            yield from _targets(item.optional_vars, item.context_expr)
+
+
+def _of_name(node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> Iterator[tuple[str, Binding]]:
+    if node.name:
+        yield node.name, None
+
+
+def _of_global(node: ast.Global | ast.Nonlocal) -> Iterator[tuple[str, Binding]]:
+    for name in node.names:
+        yield name, None
+
+
+def _of_deletion(node: ast.Delete) -> Iterator[tuple[str, Binding]]:
+    for target in node.targets:
+        yield from _targets(target, None)
+
+
+def _of_mapping(node: ast.MatchMapping) -> Iterator[tuple[str, Binding]]:
+    if node.rest:
+        yield node.rest, None
+
+
+# By type of node: the names that it itself binds in its scope, with what each is bound to.
+BINDINGS: Final[dict[type[ast.AST], Callable[[Any], Iterator[tuple[str, Binding]]]]] = {
+    ast.Import: _of_import,
+    ast.ImportFrom: _of_import_from,
+    ast.FunctionDef: _of_definition,
+    ast.AsyncFunctionDef: _of_definition,
+    ast.ClassDef: _of_definition,
+    ast.Assign: _of_assignment,
+    ast.AnnAssign: _of_annotated,
+    ast.NamedExpr: _of_walrus,
+    ast.AugAssign: _of_target,
+    ast.For: _of_target,
+    ast.AsyncFor: _of_target,
+    ast.comprehension: _of_target,
+    ast.With: _of_with,
+    ast.AsyncWith: _of_with,
+    ast.ExceptHandler: _of_name,
+    ast.MatchAs: _of_name,
+    ast.MatchStar: _of_name,
+    ast.MatchMapping: _of_mapping,
+    ast.Global: _of_global,
+    ast.Nonlocal: _of_global,
+    ast.Delete: _of_deletion,
+}
 
 
 def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, Binding]]:
-    match target:
-        case ast.Name():
-            yield target.id, value
-        case ast.Starred():
-            yield from _targets(target.value, None)
-        case ast.Tuple() | ast.List():
-            alike = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts)
-            for index, one in enumerate(target.elts):
-                yield from _targets(
-                    one, value.elts[index] if alike and isinstance(value, (ast.Tuple, ast.List)) else None
-                )
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Starred):
+        yield from _targets(target.value, None)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        values: list[ast.expr | None] = [None] * len(target.elts)
+        if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts):
+            values = [*value.elts]
+        for one, given in zip(target.elts, values, strict=True):
+            yield from _targets(one, given)
