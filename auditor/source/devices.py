@@ -1,0 +1,104 @@
+"""What shows that a file computes on CUDA, convolves, and asks for deterministic kernels."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditor.source.module import Call, Module
+
+_DEVICE = re.compile(r"cuda(:\d+|:)?|gpu")
+# torch.cuda functions that programs without a GPU call as well.
+_HARMLESS = re.compile(r"torch\.cuda\.(manual_seed|seed|initial_seed|set_rng_state|get_rng_state|empty_cache)\w*")
+# They put the model on a GPU by themselves where there is one.
+_PLACERS = frozenset(
+    {"lightning.Trainer", "lightning.Fabric", "accelerate.Accelerator", "transformers.Trainer", "trl.SFTTrainer"}
+)
+_CONVOLUTIONS = re.compile(
+    r"torch\.nn\.(Lazy)?Conv(Transpose)?[123]d|torch\.nn\.functional\.conv(_transpose)?[123]d"
+    r"|torchvision\.models\.\w.*|timm\.create_model|timm\.models\.\w.*|segmentation_models_pytorch\.\w.*"
+)
+_ASKERS = frozenset(
+    {
+        "torch.use_deterministic_algorithms",
+        "torch.set_deterministic",
+        "torch.set_deterministic_debug_mode",
+        "transformers.enable_full_determinism",
+    }
+)
+CUDNN_DETERMINISTIC = "torch.backends.cudnn.deterministic"
+
+
+def device_facts(module: Module) -> Iterator[str]:
+    """``uses:cuda``, ``uses:convolution``, ``asks:deterministic`` and ``asks:cudnn-deterministic``, where they hold."""
+    if on_cuda(module):
+        yield "uses:cuda"
+    if any(_CONVOLUTIONS.fullmatch(name) for name in module.called):
+        yield "uses:convolution"
+    if any(True for _ in asking(module)):
+        yield "asks:deterministic"
+    if any(module.constant(value) is not False for _, value in module.assigned(CUDNN_DETERMINISTIC)):
+        yield "asks:cudnn-deterministic"
+    if any(module.constant(call.argument("deterministic", 2)) is True for call in module.calls(_CUDNN_FLAGS)):
+        yield "asks:cudnn-deterministic"
+
+
+_CUDNN_FLAGS = "torch.backends.cudnn.flags"
+
+
+def on_cuda(module: Module) -> bool:
+    """Whether anything in a file shows that it computes on a CUDA device where there is one."""
+    return _on_cuda(module)
+
+
+@lru_cache(maxsize=4)
+def _on_cuda(module: Module) -> bool:
+    if "cuda" not in module.text and module.imports.isdisjoint({"lightning", "accelerate", "transformers", "trl"}):
+        return False
+    for name in module.called:
+        if name in _PLACERS or (name.startswith("torch.cuda.") and not _HARMLESS.fullmatch(name)):
+            return True
+    for node in module.all(ast.Constant):
+        if isinstance(node.value, str) and _DEVICE.fullmatch(node.value):
+            return True
+    return any(isinstance(node.func, ast.Attribute) and node.func.attr == "cuda" for node in module.all(ast.Call))
+
+
+def asking(module: Module) -> Iterator[Call]:
+    """The calls that ask for deterministic algorithms, or may: those whose argument is not told too."""
+    for call in module.calls(*_ASKERS):
+        if module.constant(call.argument("mode" if "use_" in call.name else "debug_mode", 0)) not in (
+            False,
+            0,
+            "default",
+        ):
+            yield call
+    for call in module.calls("lightning.Trainer"):
+        if module.constant(call.argument("deterministic")) is True:
+            yield call
+    for call in module.calls("transformers.*"):
+        if module.constant(call.argument("full_determinism")) is True:
+            yield call
+
+
+def differentiated(module: Module, node: ast.AST) -> bool:
+    """Whether gradients may be taken of what is computed here: false within ``no_grad`` and ``inference_mode``."""
+    for around in module.parents(node):
+        if isinstance(around, (ast.With, ast.AsyncWith)) and any(
+            _switches_off(module, item.context_expr) for item in around.items
+        ):
+            return False
+        if isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(
+            _switches_off(module, one) for one in around.decorator_list
+        ):
+            return False
+    return True
+
+
+def _switches_off(module: Module, node: ast.expr) -> bool:
+    name = (module.name(node) or "").removesuffix("()")
+    return name in ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
