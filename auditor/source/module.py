@@ -6,11 +6,12 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from auditor.source.devices import device_facts
 from auditor.source.names import canonical
-from auditor.source.scopes import Scope, bindings_of
+from auditor.source.scopes import BINDINGS, Scope
 from auditor.source.streams import stream_facts
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -19,6 +20,9 @@ _Node = TypeVar("_Node", bound=ast.AST)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, *_COMPREHENSIONS)
+_SCOPED = frozenset({*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS})
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.alias, ast.Pass, ast.Break, ast.Continue})  # hold and bind nothing
+_PLACE = attrgetter("lineno", "col_offset")
 _STEPS = 6  # how far a name is followed
 # What takes elements and gives what does not depend on their order. Not sum: adding floats depends on it.
 _ORDERLESS = frozenset(
@@ -41,6 +45,26 @@ class _Marker:
 UNKNOWN: Final = _Marker("UNKNOWN")  # a value that the source does not tell
 ABSENT: Final = _Marker("ABSENT")  # an argument that is not given
 HIDDEN: Final = _Marker("HIDDEN")  # an argument that may be given by * or **, or later, to a partial
+
+
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of a type of node that hold nodes with a place: no operators, contexts, names and values."""
+
+    _PLAIN = frozenset(
+        {"arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "module"}
+        | {"op", "ops", "rest", "simple", "tag", "type_comment", "type_ignores"}
+    )
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        fields: tuple[str, ...] = ()
+        if kind not in (ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton):
+            named = kind.__name__ == "TypeAlias"  # the only one whose name is a node
+            fields = tuple(name for name in kind._fields if name not in self._PLAIN and (named or name != "name"))
+        self[kind] = fields
+        return fields
+
+
+_FIELDS = _Fields()
 
 
 class Edit(NamedTuple):
@@ -97,38 +121,56 @@ class Module:
         self.tree = ast.parse(text)
         self._parents: dict[ast.AST, ast.AST] = {}
         self._of_type: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        self._sorted: set[type[ast.AST]] = set()
         self._scopes: dict[ast.AST, Scope] = {}
         self._names: dict[ast.AST, str | None] = {}
         self._following: set[ast.AST] = set()
         self._read()
 
     def _read(self) -> None:
+        """Finds parents, types and scopes in one pass, scope by scope; it decides how fast files are read."""
+        parents, of_type, fields = self._parents, self._of_type, _FIELDS
         root = self._scopes[self.tree] = Scope(self.tree, None)
+        waiting: list[tuple[Scope, list[ast.AST]]] = [(root, [self.tree])]
+        for scope, pending in waiting:  # grows on the way
+            while pending:
+                node = pending.pop()
+                binding = BINDINGS.get(node.__class__)
+                if binding is not None:
+                    for name, bound in binding(node):
+                        scope.bind(name, bound, node)
+                children: list[ast.AST] = []
+                for field in fields[node.__class__]:
+                    value = getattr(node, field)
+                    if value.__class__ is list:
+                        for child in value:
+                            if child is not None:
+                                parents[child] = node
+                                of_type[child.__class__].append(child)
+                                if child.__class__ not in _LEAVES:
+                                    children.append(child)
+                    elif value is not None:
+                        parents[value] = node
+                        of_type[value.__class__].append(value)
+                        if value.__class__ not in _LEAVES:
+                            children.append(value)
+                children.reverse()
+                if node.__class__ in _SCOPED:
+                    inner = self._scopes[node] = Scope(node, scope)
+                    inner.bind_parameters()
+                    # Decorators, bases and what is returned belong to the scope outside.
+                    waiting.append((inner, [child for child in children if not inner.outside(child)]))
+                    pending.extend(child for child in children if inner.outside(child))
+                else:
+                    pending.extend(children)
         self._attributes: dict[ast.AST, dict[str, list[ast.expr | None]]] = defaultdict(lambda: defaultdict(list))
-        pending: list[tuple[ast.AST, Scope]] = [(self.tree, root)]
-        parents, of_type = self._parents, self._of_type
-        while pending:
-            node, scope = pending.pop()
-            for name, binding in bindings_of(node):
-                scope.bind(name, binding, node)
-            inner = scope
-            if isinstance(node, (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)):
-                inner = self._scopes[node] = Scope(node, scope)
-                inner.bind_parameters()
-            for child in ast.iter_child_nodes(node):
-                parents[child] = node
-                of_type[type(child)].append(child)
-                # Decorators, defaults and the first iterable belong to the scope outside.
-                pending.append((child, scope if inner is not scope and inner.outside(child) else inner))
-        for nodes in of_type.values():
-            if nodes and hasattr(nodes[0], "lineno"):
-                nodes.sort(key=lambda one: (getattr(one, "lineno", 0), getattr(one, "col_offset", 0)))
-        for node in of_type[ast.Assign]:
-            for target in node.targets if isinstance(node, ast.Assign) else ():
-                self._note_attribute(target, node.value if isinstance(node, ast.Assign) else None)
-        for node in (*of_type[ast.AnnAssign], *of_type[ast.AugAssign]):
-            if isinstance(node, (ast.AnnAssign, ast.AugAssign)):
-                self._note_attribute(node.target, node.value if isinstance(node, ast.AnnAssign) else None)
+        for assign in self.all(ast.Assign):
+            for target in assign.targets:
+                self._note_attribute(target, assign.value)
+        for annotated in self.all(ast.AnnAssign):
+            self._note_attribute(annotated.target, annotated.value)
+        for augmented in self.all(ast.AugAssign):
+            self._note_attribute(augmented.target, None)
 
     def _note_attribute(self, target: ast.expr, value: ast.expr | None) -> None:
         if isinstance(target, (ast.Tuple, ast.List)):
@@ -142,8 +184,13 @@ class Module:
     # -- where ------------------------------------------------------------------------------------------------
 
     def all(self, kind: type[_Node]) -> list[_Node]:
-        """Every node of exactly this type, by line and column."""
-        return self._of_type[kind]  # type: ignore[return-value]  # each list holds nodes of its key's type
+        """Every node of exactly this type, by line and column; none for operators and contexts, which have no place."""
+        nodes = self._of_type[kind]
+        if kind not in self._sorted:
+            self._sorted.add(kind)
+            if nodes and hasattr(nodes[0], "lineno"):
+                nodes.sort(key=_PLACE)
+        return nodes  # type: ignore[return-value]  # each list holds nodes of its key's type
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """The node that holds this one."""
