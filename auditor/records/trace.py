@@ -498,3 +498,9 @@ class ProcessTrace(msgspec.Struct, frozen=True):
     sources: tuple[Sources, ...] = ()
     numerics: Numerics | None = None
     draws: tuple[Draw, ...] = ()
+
+    @property
+    def in_force(self) -> Torch | None:
+        """What torch said of itself at the first step, or else at the end; None where there is no torch."""
+        at_step = [line for line in self.torch if line.at == "step"] or list(self.torch)
+        return at_step[-1] if at_step else None
