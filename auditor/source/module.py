@@ -122,19 +122,22 @@ class Module:
         self._parents: dict[ast.AST, ast.AST] = {}
         self._of_type: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
         self._sorted: set[type[ast.AST]] = set()
-        self._scopes: dict[ast.AST, Scope] = {}
+        self._scopes: dict[ast.AST, Scope] = {}  # those that a node makes
+        self._around: dict[ast.AST, Scope] = {}  # those that a node stands in
+        self._methods: dict[Scope, tuple[str, ast.ClassDef] | None] = {}
         self._names: dict[ast.AST, str | None] = {}
         self._following: set[ast.AST] = set()
         self._read()
 
     def _read(self) -> None:
         """Finds parents, types and scopes in one pass, scope by scope; it decides how fast files are read."""
-        parents, of_type, fields = self._parents, self._of_type, _FIELDS
+        parents, of_type, fields, around = self._parents, self._of_type, _FIELDS, self._around
         root = self._scopes[self.tree] = Scope(self.tree, None)
         waiting: list[tuple[Scope, list[ast.AST]]] = [(root, [self.tree])]
         for scope, pending in waiting:  # grows on the way
             while pending:
                 node = pending.pop()
+                around[node] = scope
                 binding = BINDINGS.get(node.__class__)
                 if binding is not None:
                     for name, bound in binding(node):
@@ -205,11 +208,11 @@ class Module:
 
     def function(self, node: ast.AST) -> Function | None:
         """The innermost function or lambda that this node is in the body of."""
-        inside = node
-        for around in self.parents(node):
-            if isinstance(around, _FUNCTIONS) and not self._scopes[around].outside(inside):
-                return around
-            inside = around
+        scope: Scope | None = self.scope(node)
+        while scope is not None:
+            if isinstance(scope.node, _FUNCTIONS):
+                return scope.node
+            scope = scope.parent
         return None
 
     def functions(self, node: ast.AST) -> Iterator[str]:
@@ -249,13 +252,11 @@ class Module:
 
     def scope(self, node: ast.AST) -> Scope:
         """The scope in which the names of this node are looked up."""
-        inside = node
-        for around in self.parents(node):
-            scope = self._scopes.get(around)
-            if scope is not None and (scope.parent is None or not scope.outside(inside)):
-                return scope
-            inside = around
-        return self._scopes[self.tree]
+        around = self._parents.get(node)
+        if around is None:
+            return self._scopes[self.tree]
+        made = self._scopes.get(around)
+        return self._around[around] if made is None or (made.parent and made.outside(node)) else made
 
     # -- what names stand for ---------------------------------------------------------------------------------
 
@@ -277,29 +278,27 @@ class Module:
         return self._names[node]
 
     def _name(self, node: ast.AST) -> str | None:
-        match node:
-            case ast.Name():
-                return self._name_of_name(node)
-            case ast.Attribute():
-                of_self = self._of_self(node)
-                if of_self is not None:
-                    return of_self
-                base = self.name(node.value)
-                return None if base is None else canonical(f"{base}.{node.attr}")
-            case ast.Call():
-                called = self.name(node.func)
-                if called == "functools.partial" and node.args:
-                    return self.name(node.args[0])
-                return None if called is None else f"{called}()"
-            case ast.Await():
-                return self.name(node.value)
-            case ast.IfExp():
-                one, other = self.name(node.body), self.name(node.orelse)
-                return one if one == other else None
-            case ast.BoolOp(op=ast.Or()) if len(node.values) == 2:
-                return self.name(node.values[1])
-            case ast.NamedExpr():
-                return self.name(node.value)
+        # No match statement: this is asked for every name of every file.
+        if isinstance(node, ast.Name):
+            return self._name_of_name(node)
+        if isinstance(node, ast.Attribute):
+            of_self = self._of_self(node)
+            if of_self is not None:
+                return of_self
+            base = self.name(node.value)
+            return None if base is None else canonical(f"{base}.{node.attr}")
+        if isinstance(node, ast.Call):
+            called = self.name(node.func)
+            if called == "functools.partial" and node.args:
+                return self.name(node.args[0])
+            return None if called is None else f"{called}()"
+        if isinstance(node, (ast.Await, ast.NamedExpr)):
+            return self.name(node.value)
+        if isinstance(node, ast.IfExp):
+            one, other = self.name(node.body), self.name(node.orelse)
+            return one if one == other else None
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and len(node.values) == 2:
+            return self.name(node.values[1])
         return None
 
     def _name_of_name(self, node: ast.Name) -> str | None:
@@ -307,20 +306,19 @@ class Module:
         found = scope.find(node.id)
         if found is None:
             return node.id  # a built-in, or what a star import brought
+        if len(found) == 1:
+            return self._name_of_binding(found[0])
         names = {self._name_of_binding(binding) for binding in found}
         return names.pop() if len(names) == 1 else None
 
     def _name_of_binding(self, binding: str | ast.AST | None) -> str | None:
-        match binding:
-            case str():
-                return canonical(binding)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                return f".{binding.name}"
-            case ast.arg():
-                return self._of_annotation(binding.annotation)
-            case ast.AST():
-                return self.name(binding)
-        return None
+        if isinstance(binding, str):
+            return canonical(binding)
+        if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return f".{binding.name}"
+        if isinstance(binding, ast.arg):
+            return self._of_annotation(binding.annotation)
+        return None if binding is None else self.name(binding)
 
     def _of_annotation(self, annotation: ast.expr | None) -> str | None:
         if isinstance(annotation, ast.BinOp) and isinstance(annotation.right, ast.Constant):
@@ -332,13 +330,21 @@ class Module:
 
     def _class_of_self(self, name: ast.Name) -> ast.ClassDef | None:
         """The class of ``self``, where that is what a name is in a method."""
-        function = self.function(name)
-        while function is not None:
-            owner = self._parents.get(function)
-            if isinstance(owner, ast.ClassDef) and not isinstance(function, ast.Lambda):
+        scope = self.scope(name)
+        if scope not in self._methods:
+            self._methods[scope] = self._method(scope)
+        method = self._methods[scope]
+        return method[1] if method is not None and method[0] == name.id else None
+
+    def _method(self, scope: Scope) -> tuple[str, ast.ClassDef] | None:
+        """What the method around a scope calls its object, and the class that it belongs to."""
+        around: Scope | None = scope
+        while around is not None:
+            function, owner = around.node, self._parents.get(around.node)
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and isinstance(owner, ast.ClassDef):
                 first = [*function.args.posonlyargs, *function.args.args][:1]
-                return owner if first and first[0].arg == name.id else None
-            function = self.function(function)
+                return (first[0].arg, owner) if first else None
+            around = around.parent
         return None
 
     def _of_self(self, node: ast.Attribute) -> str | None:
@@ -409,6 +415,7 @@ class Module:
     @cached_property
     def _calls(self) -> dict[str, list[Call]]:
         found: dict[str, list[Call]] = defaultdict(list)
+        partials = "partial" in self.text
         for node in self.all(ast.Call):
             name = self.name(node.func)
             if name is None:
@@ -418,7 +425,7 @@ class Module:
                 if held is not None:
                     found[held].append(Call(node, held, None, True))
                 continue
-            found[name].append(Call(node, name, self._bound(node.func), False))
+            found[name].append(Call(node, name, self._bound(node.func) if partials else None, False))
         return dict(found)
 
     def _bound(self, function: ast.expr) -> ast.Call | None:
