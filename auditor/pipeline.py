@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -14,12 +14,13 @@ from auditor import compare, diagnose, experiment, fingerprint, verdict
 from auditor.compare import seeds
 from auditor.compare.names import path_matches
 from auditor.config import Request, parse_figures
-from auditor.diagnose.findings import finding_order, findings
+from auditor.diagnose.findings import remarks
 from auditor.errors import AuditorError, EvidenceError, ExitCode, Inconclusive, ProgramFailed, UsageError
 from auditor.fingerprint import description, variables
 from auditor.records.audit import SCHEMA, Audit, Finding
 from auditor.records.comparison import Comparison
 from auditor.records.config import Settings
+from auditor.records.control import Control
 from auditor.records.environments import SCHEMA as COMPARISON
 from auditor.records.environments import EnvironmentComparison, Group, Many, Pair, Prediction, Reached, Together
 from auditor.records.evidence import RunEvidence
@@ -69,7 +70,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     trials = experiment.trials(request, store, on_event, compare.steps_agree)
     try:
         with store.lock():
-            concluded = _conclude(store, request, _where(request), trials)
+            concluded = _conclude(store, request, _where(request), trials, now=True)
             store.write_fingerprint(concluded.fingerprint)
             store.write_audit(concluded)
     except KeyboardInterrupt:
@@ -104,7 +105,7 @@ def seeds_found(directory: str, pattern: str) -> tuple[int, ...]:
 def recompute(directory: Path) -> Audit:
     """The audit as the evidence in ``directory`` has it; nothing of ``audit.json`` is used. Raises EvidenceError."""
     store = Store.open(directory)
-    return _conclude(store, store.read_request(Request), "elsewhere", experiment.Recorded(store))
+    return _conclude(store, store.read_request(Request), "elsewhere", experiment.Recorded(store), now=False)
 
 
 def request_to_resume(directory: Path) -> Request:
@@ -437,10 +438,11 @@ def _together(
     )
 
 
-def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: Run) -> Audit:
+def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: Run, *, now: bool) -> Audit:
+    """The audit of what was run; ``now`` where the project still is what was run, so that its source can be read."""
     settings = request.settings
     if request.is_study:
-        return _conclude_study(store, request, where)
+        return _conclude_study(store, request, where, now=now)
     evidence = tuple(store.evidence(number) for number in store.runs())
     records = tuple(one.run for one in evidence)
     comparison = compare.replicates(evidence, settings)
@@ -448,13 +450,50 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: 
     environment = _fingerprint(store, evidence[0] if evidence else None, where)
     audit = _audit(store, request, records, comparison, judgement, environment, _state(records, settings.replicates))
     matched = _matched_nothing(comparison, settings) if audit.state == "complete" else ()
+    found = _findings(store, evidence, _observed(evidence, comparison), environment, now)
     if request.diagnose and audit.state == "complete" and comparison.divergences:
         audit = _diagnosed(store, request, audit, evidence, comparison, trials)
     return msgspec.structs.replace(
         audit,
-        findings=_gravest_first(findings(evidence, comparison) + fingerprint.findings(environment)),
-        notes=comparison.notes + matched,
+        findings=found.findings,
+        notes=comparison.notes + matched + found.notes,
+        controls=_controls(evidence, environment, judgement),
     )
+
+
+class _Found(NamedTuple):
+    """The findings of an audit, gravest first, and what there is to know about them."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def _observed(evidence: Sequence[RunEvidence], comparison: Comparison) -> tuple[Finding, ...]:
+    """What the runs show: to the rules, and of the evidence itself."""
+    from auditor.rulebook import watching
+
+    return watching.observe(evidence, comparison) + remarks(evidence)
+
+
+def _findings(
+    store: Store, evidence: Sequence[RunEvidence], observed: Iterable[Finding], environment: Fingerprint, now: bool
+) -> _Found:
+    """What the runs and the project's source show together; the source is read once, and what it showed is kept."""
+    from auditor.rulebook import agreement
+
+    sighted = agreement.sight(evidence, store.project_source) if now and evidence else store.read_sighted()
+    if now and sighted is not None:
+        store.write_sighted(sighted)
+    agreed = agreement.agree(observed, sighted)
+    return _Found(_gravest_first(agreed.findings + fingerprint.findings(environment)), agreement.notes(agreed, sighted))
+
+
+def _controls(
+    evidence: Sequence[RunEvidence], environment: Fingerprint, judgement: verdict.Judgement
+) -> tuple[Control, ...]:
+    from auditor.rulebook import controls
+
+    return controls.controls(evidence, environment, judgement.levels["bit-exact"].verdict == "reached")
 
 
 def _diagnosed(
@@ -512,22 +551,22 @@ def _audit(
     )
 
 
-def _conclude_study(store: Store, request: Request, where: fingerprint.Where) -> Audit:
+def _conclude_study(store: Store, request: Request, where: fingerprint.Where, *, now: bool) -> Audit:
     settings = request.settings
     records = tuple(store.record(number) for number in store.runs())
     groups, lost, waiting = seeds.group(records, settings)
     replicated: dict[int, tuple[Comparison, tuple[RunRecord, ...]]] = {}
     reported, missing = [], []
-    found: set[Finding] = set()
-    first: RunEvidence | None = None
+    observed: set[Finding] = set()
+    first: tuple[RunEvidence, ...] = ()
     # One seed's evidence after the other: a thousand of them would not fit into memory.
     for seed, numbers in groups.items():
         runs = tuple(store.evidence(number) for number in numbers)
-        first = first or runs[0]
+        first = first or runs
         missing += [f"run {run.run.number} (seed {seed}): {lack}" for run in runs for lack in run.missing]
         reported.append(seeds.read(runs[0], settings))
         compared = compare.replicates(runs, settings) if settings.replicates > 1 else seeds.NOTHING
-        found.update(findings(runs, compared))
+        observed.update(_observed(runs, compared))
         if settings.replicates > 1:
             replicated[seed] = compared, tuple(run.run for run in runs)
     references = store.read_references()
@@ -545,15 +584,17 @@ def _conclude_study(store: Store, request: Request, where: fingerprint.Where) ->
         missing=(*seeds.missing(lost, waiting, swept=request.sweep_from is not None), *missing, *lacking),
     )
     judgement = verdict.judge_study(study, replicated, settings)
-    environment = _fingerprint(store, first, where)
+    environment = _fingerprint(store, first[0] if first else None, where)
+    found = _findings(store, first, observed, environment, now)
     together = seeds.together({seed: comparison for seed, (comparison, _) in replicated.items()})
     ended = _state_of_study(study, swept=request.sweep_from is not None)
     return msgspec.structs.replace(
         _audit(store, request, records, together, judgement, environment, ended),
-        findings=_gravest_first(tuple(sorted(found, key=finding_order)) + fingerprint.findings(environment)),
+        findings=found.findings,
         gaps=tuple(dict.fromkeys((*together.gaps, *study.missing))),
-        notes=(*together.notes, *gathered.notes, *seeds.notes(records)),
+        notes=(*together.notes, *gathered.notes, *seeds.notes(records), *found.notes),
         study=study,
+        controls=_controls(first, environment, judgement),
     )
 
 

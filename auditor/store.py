@@ -28,13 +28,22 @@ from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.operations import Capture, parse_capture
 from auditor.records.run import RunRecord
+from auditor.records.sighted import Sighted
 from auditor.records.study import References
 from auditor.records.trace import PROTOCOL, Hello, ProcessTrace, Role, Step, TraceLine
 
 SCHEMA = "auditor.evidence/1"
 HOME = ".auditor"
 
-_FINAL = ("evidence.json", "request.json", "audit.json", "fingerprint.json", "plan.json", "reference.json")
+_FINAL = (
+    "evidence.json",
+    "request.json",
+    "audit.json",
+    "fingerprint.json",
+    "plan.json",
+    "reference.json",
+    "checks.json",
+)
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 64 << 20
 _LARGEST_CAPTURE = 128 << 20
@@ -326,19 +335,26 @@ class Store:
 
         What is no regular file inside the project, or is larger than a megabyte, is left out.
         """
-        kept, original = self.path / "diagnosis" / "sources" / name, Path(self.header.project) / name
+        kept = self.path / "diagnosis" / "sources" / name
         if not _is_inside(name) or os.path.lexists(kept):
             return
-        try:
-            with open_regular(original) as file:
-                data = file.read(_LARGEST_SOURCE + 1)
-        except OSError:
-            return
-        if len(data) > _LARGEST_SOURCE:
+        data = self.project_source(name)
+        if data is None:
             return
         with writing(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(kept, data)
+
+    def project_source(self, name: str) -> bytes | None:
+        """A source file of the project as it is now, by its name; None for what ``keep_source`` would leave out."""
+        if not _is_inside(name):
+            return None
+        try:
+            with open_regular(Path(self.header.project) / name) as file:
+                data = file.read(_LARGEST_SOURCE + 1)
+        except OSError:
+            return None
+        return data if len(data) <= _LARGEST_SOURCE else None
 
     def source(self, name: str) -> str | None:
         """The text of a source file that was kept; None where there is none."""
@@ -368,6 +384,16 @@ class Store:
     def read_fingerprint(self) -> Fingerprint:
         """The environment's fingerprint; raises EvidenceError ``damaged-evidence``."""
         return _read_json(self.path, "fingerprint.json", Fingerprint)
+
+    def write_sighted(self, sighted: Sighted) -> None:
+        """Keep what reading the project's source found: ``checks.json``."""
+        self._write("checks.json", sighted)
+
+    def read_sighted(self) -> Sighted | None:
+        """What reading the project's source found, or None; raises EvidenceError ``damaged-evidence``."""
+        if not os.path.lexists(self.path / "checks.json"):
+            return None
+        return _read_json(self.path, "checks.json", Sighted)
 
     def write_audit(self, audit: Audit) -> None:
         """Write ``audit.json``; that of an interrupted audit may be replaced, any other is final.

@@ -11,9 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from auditor.cli import catalogue  # noqa: E402  (the checkout's own package, not an installed one)
+from auditor.cli import catalogue, rules  # noqa: E402  (the checkout's own package, not an installed one)
 from auditor.report import schema  # noqa: E402  (as above)
+from auditor.rulebook import own_rules  # noqa: E402  (as above)
 
+RULES = ROOT / "docs" / "rules"
 HELP = re.compile(r"(<!-- help: begin -->\n```\n)(.*?)(```\n<!-- help: end -->)", re.DOTALL)
 
 
@@ -31,6 +33,9 @@ def texts() -> dict[Path, str]:
     pages = ROOT / "docs" / "errors"
     wanted = {pages / f"{slug}.md": catalogue.page(slug) for slug in catalogue.PAGES}
     wanted[pages / "README.md"] = catalogue.index()
+    # Whatever else is installed here may add rules of its own, which are no part of this tree.
+    wanted.update({RULES / f"{check.rule.id}.md": rules.page(check) for check in own_rules()})
+    wanted[RULES / "README.md"] = rules.index(own_rules())
     wanted.update({ROOT / "auditor" / "report" / file: schema.generate(file) for file in schema.DOCUMENTS})
     readme = ROOT / "README.md"
     wanted[readme] = HELP.sub(lambda found: found[1] + help_text() + found[3], readme.read_text(encoding="utf-8"))
@@ -41,7 +46,8 @@ def stale() -> list[Path]:
     """The files that are not what they should be, or should not be there."""
     wanted = texts()
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    return wrong + [path for path in (ROOT / "docs" / "errors").glob("*.md") if path not in wanted]
+    there = [*(ROOT / "docs" / "errors").glob("*.md"), *RULES.glob("*.md")]
+    return wrong + [path for path in sorted(there) if path not in wanted]
 
 
 def main(arguments: list[str]) -> int:

@@ -63,6 +63,14 @@ PAGES: dict[str, Page] = {
         "auditor run --seeds 10 --reference rmse=7.72±0.66,n=5 --metric rmse=test.rmse -- python train.py "
         "--seed {seed}",
     ),
+    "bad-rule": Page(
+        2,
+        "A file of the rulebook, or one that another distribution adds to it, is no rule: it defines no RULE, has no "
+        "sense, is named otherwise than its rule, has the id of another one, or cannot be loaded.",
+        "Mend the file that the message names, or uninstall the distribution that brings it. docs/checks.md says what "
+        "a rule is.",
+        "auditor explain",
+    ),
     "bad-seed-env": Page(
         2,
         "The name after --seed-env cannot be the name of an environment variable.",

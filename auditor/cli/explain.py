@@ -1,4 +1,4 @@
-"""``auditor explain``: what an error means and what to do about it."""
+"""``auditor explain``: what an error means and what to do about it, or what a rule looks for and why."""
 
 from __future__ import annotations
 
@@ -11,26 +11,38 @@ from auditor.errors import UsageError
 
 
 def explain(
-    slug: Annotated[str | None, typer.Argument(metavar="SLUG", hidden=True)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", hidden=True)] = None,
 ) -> int:
-    """Say what an error means and what to do about it.
+    """Say what an error means and what to do about it, or what a rule of the rulebook looks for and why.
 
-    SLUG is the word in parentheses below an error; without one, all of them are listed.
+    NAME is the word in parentheses below an error, or a rule's; without one, all of them are listed.
     """
-    from difflib import get_close_matches
-
     from auditor.cli import catalogue
 
-    if slug is None:
-        output.write("".join(f"{name}\n" for name in sorted(catalogue.PAGES)))
+    word = None if name is None else name.strip().strip("()").rstrip(";").lower()
+    if word is not None and word in catalogue.PAGES:
+        output.write(catalogue.page(word))
         return 0
-    word = slug.strip().strip("()").rstrip(";").lower()
-    if word not in catalogue.PAGES:
-        near = get_close_matches(word, catalogue.PAGES, n=3, cutoff=0.4)
-        raise UsageError(
-            "unknown-slug",
-            f"there is no page named {slug!r}",
-            f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(catalogue.PAGES))}",
-        )
-    output.write(catalogue.page(word))
-    return 0
+    # Only now: the rulebook is a hundred files.
+    from auditor.cli import rules
+    from auditor.rulebook import rulebook
+
+    if word is None:
+        errors = "".join(f"  {slug}\n" for slug in sorted(catalogue.PAGES))
+        output.write(f"Errors:\n{errors}\nRules:\n{rules.listing(rulebook().values())}")
+        return 0
+    if word in rulebook():
+        output.write(rules.page(rulebook()[word]))
+        return 0
+    raise _unknown(word, [*catalogue.PAGES, *rulebook()])
+
+
+def _unknown(word: str, known: list[str]) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, n=3, cutoff=0.4)
+    return UsageError(
+        "unknown-slug",
+        f"there is no page named {word!r}",
+        f"did you mean {' or '.join(near)}?" if near else "auditor explain lists what there is",
+    )

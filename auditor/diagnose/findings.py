@@ -1,4 +1,4 @@
-"""Findings: what the traces show that endangers a level or the results, whatever the verdict."""
+"""Remarks on the evidence itself: what could not be watched, where the probe failed, how data were loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from auditor.records.audit import Finding
-from auditor.records.comparison import Comparison
 from auditor.records.evidence import RunEvidence
 from auditor.records.trace import Place, ProcessTrace, Worker
 
@@ -35,48 +34,14 @@ _ENTROPY = {
 }
 
 
-SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
+_SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 _READS = frozenset(rule for rule, _ in _ENTROPY.values())  # weaker than a rule that says what is wrong
 
 
-def findings(runs: Sequence[RunEvidence], comparison: Comparison) -> tuple[Finding, ...]:
-    """Return what the traces of all runs show, each once, gravest first, in an order that does not depend on chance.
-
-    A finding rests on what was recorded. Whether it explains a divergence is not said here.
-    """
-    found = set(_all(runs, differs=bool(comparison.divergences)))
-    return tuple(sorted(found, key=finding_order))
-
-
-def finding_order(finding: Finding) -> tuple[int, bool, str, str, int, str]:
-    """A sort key: the gravest first, and nothing left to chance."""
-    place = finding.location
-    return (
-        _SEVERITIES.index(finding.severity),
-        finding.rule in _READS,
-        finding.rule,
-        place.file if place else "",
-        place.line if place else 0,
-        finding.message,
-    )
-
-
-def _all(runs: Sequence[RunEvidence], differs: bool) -> Iterator[Finding]:
+def remarks(runs: Sequence[RunEvidence]) -> tuple[Finding, ...]:
+    """What the traces of all runs say about the evidence, each once; what endangers a level is for the rules to see."""
     traces = [trace for run in runs for trace in run.processes]
-    yield from _worker_randomness(runs)
-    yield from _worker_repeats(runs)
-    yield from _repeated_order(traces)
-    yield from _generators(traces)
-    yield from _unseeded_streams(traces)
-    yield from _entropy_seeds(traces)
-    yield from _late_seeds(traces)
-    yield from _entropy(traces, differs)
-    # Where the runs agree although each got its names in another order, the program sorts them, or need not.
-    yield from _listings(runs) if differs else ()
-    yield from _loaders(traces)
-    yield from _stale_reads(traces)
-    yield from _unwatched(traces)
-    yield from _faults(traces)
+    return tuple(dict.fromkeys((*_faults(traces), *_unwatched(traces), *_loaders(traces))))
 
 
 def _worker_randomness(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
@@ -149,7 +114,7 @@ def _worker_repeats(runs: Sequence[RunEvidence]) -> Iterator[Finding]:
 def _repeated_order(traces: Iterable[ProcessTrace]) -> Iterator[Finding]:
     """Batches of a loader that shuffles which come again in the same order: it was seeded anew in every epoch."""
     for trace in traces:
-        shuffling = {f"loader {one.index}": one for one in trace.loaders if one.sampler in SHUFFLING}
+        shuffling = {f"loader {one.index}": one for one in trace.loaders if one.sampler in _SHUFFLING}
         for name, loader in sorted(shuffling.items()):
             digests = [step.batch.digest for step in trace.steps if step.batch and set(step.batch.sources) == {name}]
             # Only steps that follow one another show an order.

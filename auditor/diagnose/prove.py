@@ -21,7 +21,6 @@ from auditor.diagnose.attribute import (
     line_at,
     rank,
 )
-from auditor.diagnose.findings import SHUFFLING
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.reading import first_line_of, rule_of, sightings
 from auditor.records.comparison import Comparison, Divergence
@@ -48,6 +47,7 @@ DRAWN_ANEW = frozenset(
 CHANGES_WORK = frozenset(
     {"seed-workers"} | {"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"}
 )
+_SHUFFLING = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 # Tried by name only: with them a program may well fail or crawl.
 _LAST_RESORT = frozenset({"load-in-process", "no-tf32", "pin-seeds"})
 _WORTH_STOPPING = 0.6  # of a run's time: a trial that would be ended later than this is let go on to the end
@@ -260,7 +260,7 @@ def prove(
         draws=tuple(hunt.draws),
         vanished=search.vanished,
         pinned=frozenset(hunt.pinned),
-        shuffled=any(one.sampler in SHUFFLING for trace in runs[0].processes for one in trace.loaders),
+        shuffled=any(one.sampler in _SHUFFLING for trace in runs[0].processes for one in trace.loaders),
         notes=tuple(hunt.notes),
     )
 

@@ -8,6 +8,7 @@ import msgspec
 
 from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
 from auditor.records.config import Settings
+from auditor.records.control import Control
 from auditor.records.diagnosis import Diagnosis
 from auditor.records.fingerprint import Fingerprint
 from auditor.records.run import RunRecord
@@ -53,12 +54,16 @@ class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something seen that endangers a level or the results, whatever the verdict."""
+    """Something seen that endangers a level or the results, whatever the verdict.
+
+    ``senses`` are those that saw it: the project's ``source`` was read, the ``run`` was watched.
+    """
 
     rule: str
     message: str
     severity: Literal["error", "warning", "note"]
     location: Place | None
+    senses: tuple[Literal["source", "run"], ...] = ("run",)
 
 
 class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +83,8 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``level`` is the highest level reached, or None. ``state`` is ``complete``, ``failed`` (the program failed) or
     ``interrupted`` (``problem`` says what is missing). ``times`` is the one field that holds wall-clock times. An audit
     over several seeds has a ``study``; its ``metrics`` are then those of replicates of one seed. ``causes`` are in
-    order of how much speaks for them; ``diagnosis`` says how they were found, None where none was made.
+    order of how much speaks for them; ``diagnosis`` says how they were found, None where none was made. ``controls``
+    are what the levels demand to be held fixed; they decide nothing.
     """
 
     schema: str
@@ -103,3 +109,4 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     problem: str = ""
     study: Study | None = None
     diagnosis: Diagnosis | None = None
+    controls: tuple[Control, ...] = ()

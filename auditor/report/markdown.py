@@ -13,6 +13,7 @@ from auditor.report.wording import plain
 SHOWN = 20
 
 _MARKS = {"reached": "✅", "not-reached": "❌", "inconclusive": "❔", "not-tested": "➖"}
+_HELD = {"controlled": "controlled", "not-controlled": "not controlled"}
 _LINK_MARKS = {"same": "✓", "unseen": "(not seen)", "broken": "**✗**", "after": "·"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
@@ -33,12 +34,15 @@ def render(audit: Audit) -> str:
             for name, verdict in wording.levels(audit)
         ),
     ]
+    if said := wording.luck(audit):
+        lines += ["", escaped(said)]
     lines += _divergence(audit)
     lines += _causes(audit)
     lines += _metrics(audit) if audit.study is None else _seeds(audit.study, audit.levels["distribution-stable"])
     lines += _section("Files that differ", wording.artefact_lines(audit))
     lines += _section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps])
     lines += _section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)])
+    lines += _controls(audit)
     lines += _section("Volatile: may differ, decides nothing", wording.volatile_lines(audit))
     lines += _section("Worth knowing", [plain(note) for note in audit.notes])
     if audit.study is None or audit.settings.replicates > 1:
@@ -129,6 +133,20 @@ def _seeds(study: Study, verdict: LevelVerdict) -> list[str]:
     if said := wording.study_line(study):
         lines += ["", f"{escaped(said[:1].upper() + said[1:])}."]
     return lines
+
+
+def _controls(audit: Audit) -> list[str]:
+    shown = wording.controls_to_show(audit)
+    if not shown:
+        return []
+    lines = ["", "### Controls: what the levels demand to be held fixed", ""]
+    lines += ["| control | demanded by | in these runs | |", "|---|---|---|---|"]
+    for control in shown:
+        mark = _MARKS["reached" if control.verdict == "controlled" else "not-reached"]
+        observed = escaped(plain(control.observed))
+        lines.append(f"| {control.name} | {wording.demanded(control)} | {observed} | {mark} {_HELD[control.verdict]} |")
+    rest = wording.controls_left_out(audit)
+    return [*lines, "", f"{escaped(rest[:1].upper() + rest[1:])}."] if rest else lines
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

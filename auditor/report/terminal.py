@@ -72,6 +72,8 @@ def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
     yield Text()
     yield Text(wording.headline(audit), style=_headline_style(audit))
     yield from _levels(audit, tables)
+    if said := wording.luck(audit):
+        yield indented(Text(said, style="yellow"))
     if audit.divergence is not None:
         yield from _divergence(audit, audit.divergence)
     yield from _causes(audit)
@@ -82,6 +84,7 @@ def _parts(audit: Audit, evidence: str, width: int) -> Iterable[RenderableType]:
     yield from section("Files that differ", wording.artefact_lines(audit), "red")
     yield from section("Missing evidence (each rules out a pass)", [plain(gap) for gap in audit.gaps], "yellow")
     yield from _findings(audit)
+    yield from _controls(audit, tables)
     yield from section("Volatile: may differ, decides nothing", wording.volatile_lines(audit), "dim", SHOWN_ASIDE)
     yield from section("Worth knowing", [plain(note) for note in audit.notes], "dim", SHOWN_ASIDE)
     yield Text()
@@ -258,6 +261,32 @@ def _more(metrics: Sequence[Metric], where: str) -> str:
 
 def _findings(audit: Audit) -> Iterable[RenderableType]:
     yield from section("Findings", [wording.finding_line(finding) for finding in wording.ranked_findings(audit)], "")
+
+
+def _controls(audit: Audit, tables: bool) -> Iterable[RenderableType]:
+    shown = wording.controls_to_show(audit)
+    if not shown:
+        return
+    yield Text()
+    yield Text("Controls: what the levels demand to be held fixed", style="bold")
+    table = grid(expand=True)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    if tables:
+        table.add_row("", "", Text("demanded by", style="dim"), Text("in these runs", style="dim"))
+    for control in shown:
+        held = "reached" if control.verdict == "controlled" else "not-reached"
+        mark = Text(_MARKS[held], style=_COLOURS[held])
+        if tables:
+            demanded = Text(wording.demanded(control), style="dim")
+            table.add_row(mark, control.name, demanded, Text(plain(control.observed)))
+        else:
+            yield indented(Text.assemble(mark, f" {control.name}: {plain(control.observed)}"))
+    if tables:
+        yield indented(table)
+    if rest := wording.controls_left_out(audit):
+        yield indented(Text(rest, style="dim"))
 
 
 def section(title: str, lines: Sequence[str], style: str, shown: int = SHOWN) -> Iterable[RenderableType]:

@@ -11,6 +11,7 @@ import msgspec
 
 from auditor.records.audit import LEVELS, Audit, Cause, Finding, LevelVerdict
 from auditor.records.comparison import ArtefactDifference, Compared, Divergence, Metric
+from auditor.records.control import Control
 from auditor.records.diagnosis import Diagnosis
 from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.run import RunRecord
@@ -480,15 +481,61 @@ def artefact_lines(audit: Audit) -> tuple[str, ...]:
 
 
 def finding_line(finding: Finding) -> str:
-    """A finding on one line: severity, rule, where and what."""
+    """A finding on one line: severity, rule, where and what, and that both senses saw it where they did."""
     where = f" {place(finding.location)}" if finding.location is not None else ""
-    return f"{finding.severity} {plain(finding.rule)}{where}: {plain(finding.message)}"
+    seen = " (the source and the runs show it)" if len(finding.senses) > 1 else ""
+    return f"{finding.severity} {plain(finding.rule)}{where}: {plain(finding.message)}{seen}"
 
 
 def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
     """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads."""
     rank = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(audit.findings, key=lambda finding: rank[finding.severity]))
+
+
+def controls_to_show(audit: Audit) -> tuple[Control, ...]:
+    """The controls that these runs tell of, those that are missing first."""
+    shown = [control for control in audit.controls if control.verdict in ("controlled", "not-controlled")]
+    return tuple(sorted(shown, key=lambda control: control.verdict == "controlled"))
+
+
+def demanded(control: Control) -> str:
+    """Which levels demand a control, in a few words."""
+    names = [name for name in LEVELS if name in control.demanded_by]
+    if len(names) == len(LEVELS):
+        return "all levels"
+    return names[0] if len(names) == 1 else ", ".join(name.partition("-")[0] for name in names)
+
+
+def controls_left_out(audit: Audit) -> str:
+    """What is not shown of the controls, in a sentence; empty where all are."""
+    missing = [control for control in audit.controls if control.verdict == "not-applicable"]
+    unknown = [control.name for control in audit.controls if control.verdict == "unknown"]
+    parts = []
+    if missing:
+        parts.append(f"{len(missing)} more {'does' if len(missing) == 1 else 'do'} not apply to these runs")
+    if unknown:
+        parts.append(f"not known: {', '.join(unknown)}")
+    return "; ".join(parts)
+
+
+def luck(audit: Audit) -> str:
+    """What a bit-exact audit owes to chance rather than to control, in a sentence; empty where that is nothing."""
+    level = audit.levels.get("bit-exact")
+    if level is None or level.verdict != "reached":
+        return ""
+    names = [
+        control.name
+        for control in audit.controls
+        if control.verdict == "not-controlled" and "bit-exact" in control.demanded_by
+    ]
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"These runs agree, but nothing held them to it: {listed} {'is' if len(names) == 1 else 'are'} not controlled, "
+        "so that another run may differ."
+    )
 
 
 def environment_parts(fingerprint: Fingerprint) -> tuple[str, ...]:

@@ -25,11 +25,16 @@ def rulebook() -> dict[str, Check]:
     Raises UsageError ``bad-rule`` for a file that is no rule, is named otherwise than its rule, or has another's id.
     """
     found: dict[str, Check] = {}
-    for check in (*(_of_file(path) for path in _files()), *_of_others()):
+    for check in (*own_rules(), *_of_others()):
         if check.rule.id in found:
             raise UsageError("bad-rule", f"two rules have the id {check.rule.id!r}", "remove or rename one of them")
         found[check.rule.id] = check
     return dict(sorted(found.items()))
+
+
+def own_rules() -> tuple[Check, ...]:
+    """The rules that come with auditor, by their files' names. Raises UsageError ``bad-rule``."""
+    return tuple(_of_file(path) for path in _files())
 
 
 def _files() -> list[Path]:

@@ -131,10 +131,19 @@ def test_explain(tmp_path: Path) -> None:
     assert done.stdout == (ROOT / "docs" / "errors" / "no-command.md").read_text(encoding="utf-8")
 
 
-def test_explain_lists_the_slugs(tmp_path: Path) -> None:
+def test_explain_tells_of_a_rule(tmp_path: Path) -> None:
+    done = auditor("explain", "unsorted-listing", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout == (ROOT / "docs" / "rules" / "unsorted-listing.md").read_text(encoding="utf-8")
+    assert "auditor: allow[unsorted-listing]" in done.stdout
+
+
+def test_explain_lists_the_slugs_and_the_rules(tmp_path: Path) -> None:
     done = auditor("explain", cwd=tmp_path)
     assert done.returncode == 0
-    assert "no-command" in done.stdout.splitlines()
+    errors, rules = done.stdout.split("Rules:")
+    assert "  no-command" in errors.splitlines()
+    assert "unsorted-listing" in rules
 
 
 def test_help_cuts_nothing_off_and_shows_no_types(tmp_path: Path) -> None:
@@ -147,6 +156,9 @@ def test_explain_names_the_nearest(tmp_path: Path) -> None:
     done = auditor("explain", "bad-metrics", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean bad-metric" in done.stderr
+    done = auditor("explain", "unsorted-listings", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean unsorted-listing" in done.stderr
 
 
 @pytest.mark.parametrize("verb", [[], ["run"], ["report"], ["fingerprint"], ["explain"]])

@@ -1,4 +1,4 @@
-"""Findings: what the traces show, whatever the verdict."""
+"""Findings: what the traces show to the rules, and of the evidence itself, whatever the verdict."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import msgspec
 
 from auditor.compare import replicates
-from auditor.diagnose.findings import findings
+from auditor.diagnose.findings import remarks
 from auditor.records.audit import Finding
 from auditor.records.config import Settings
 from auditor.records.trace import Entropy, Fault, Generator, Loader, Place, Seed, StaleRead, Streams, Unwatched, Worker
+from auditor.rulebook.watching import finding_order, observe
 
 Make = SimpleNamespace
 PLACE = Place("train.py", 12)
 
 
 def found_in(*evidence: Any) -> tuple[Finding, ...]:
-    return findings(evidence, replicates(evidence, Settings()))
+    found = observe(evidence, replicates(evidence, Settings())) + remarks(evidence)
+    return tuple(sorted(found, key=finding_order))
 
 
 def by_rule(found: tuple[Finding, ...], rule: str) -> list[Finding]:
@@ -100,7 +102,7 @@ def test_streams_drawn_without_a_seed(make: Make, runs: Any) -> None:
         {"python": "0" * 16, "torch": "1" * 16, "numpy": "2" * 16}, {"python": True, "torch": True, "numpy": False}
     )
     process = make.process(3, streams=streams, seeds=(Seed("torch", "1", PLACE, None, 0),))
-    found = by_rule(found_in(runs(1, process)), "unseeded-stream")
+    found = by_rule(found_in(runs(1, process)), "unseeded-python-random")
     assert len(found) == 1
     assert "random.seed" in found[0].message
 
@@ -117,11 +119,11 @@ def test_reads_of_the_outside_world_weigh_more_where_runs_differ(make: Make, run
     same = found_in(runs(1, make.process(3, entropy=reads)), runs(2, make.process(3, entropy=reads)))
     assert {one.rule: one.severity for one in same if one.location == PLACE} == {
         "clock-read": "note",
-        "system-entropy-read": "note",
+        "entropy-read": "note",
         "uuid-made": "note",
     }
     differing = found_in(runs(1, make.process(3, entropy=reads)), runs(2, make.process(4, entropy=reads)))
-    assert by_rule(differing, "system-entropy-read")[0].severity == "warning"
+    assert by_rule(differing, "entropy-read")[0].severity == "warning"
     assert not any("harmless" in one.message for one in differing)
 
 
@@ -157,7 +159,7 @@ def test_loaders_stale_reads_and_faults(make: Make, runs: Any) -> None:
     )
     found = found_in(runs(1, process), runs(2, process))
     assert len(by_rule(found, "dataloader-workers")) == 1
-    assert len(by_rule(found, "stale-read")) == 1
+    assert len(by_rule(found, "stale-file")) == 1
     assert len(by_rule(found, "probe-fault")) == 1
 
 

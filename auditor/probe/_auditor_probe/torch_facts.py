@@ -1,5 +1,7 @@
 """Facts about a torch: its build, its switches, its devices."""
 
+import os
+
 
 def facts_of(torch, at):
     """The (kind, fields) pairs that describe this torch and its devices."""
@@ -17,6 +19,8 @@ def facts_of(torch, at):
         "cudnn": backends.cudnn.version() if backends.cudnn.is_available() else None,
         "nccl": _nccl(torch),
         "cuda_initialized": bool(cuda.is_initialized()),
+        # Programs often set it themselves, before their first product and long after they began.
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
         "parallel": _text(torch, "parallel_info"),
         # The last lines list the compiler's flags and every setting of the build, which the revision stands for.
         "config": _text(torch, "show").partition("  - Build settings")[0],

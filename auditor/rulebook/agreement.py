@@ -1,0 +1,191 @@
+"""Both senses of an audit: the source that its runs executed is read, and held against what was seen in the runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import decode_source
+
+import msgspec
+
+from auditor.records.audit import Finding
+from auditor.records.check import Flaw
+from auditor.records.evidence import RunEvidence
+from auditor.records.sighted import Allowed, Sighted, Unread
+from auditor.records.trace import Place
+from auditor.rulebook import rulebook
+from auditor.rulebook.checking import Reading, read, report
+from auditor.rulebook.watching import finding_order
+
+MOST = 1 << 20
+"""How many bytes of source are read; training programs have a tenth of it, and more would make an audit wait."""
+
+_SHOWN = 3
+_COMPILED = (".so", ".pyd", ".pyc")
+_SOURCE = "seen in the source"
+_NOT_RUN = "seen in the source, not in these runs"
+_RUN_ELSEWHERE = "seen in the source; these runs show it elsewhere"
+_NOT_SOURCE = "seen in these runs; no line of the project's source shows it"
+_SOURCE_ELSEWHERE = "seen in these runs; the source shows it elsewhere"
+
+
+class Agreed(msgspec.Struct, frozen=True):
+    """The findings of both senses, and those of the runs that a comment in the source allows."""
+
+    findings: tuple[Finding, ...]
+    allowed: tuple[Finding, ...]
+
+
+def sight(runs: Sequence[RunEvidence], source: Callable[[str], bytes | None]) -> Sighted:
+    """Read the project's own source files that the runs executed, as they executed them.
+
+    ``source`` gives the bytes of a file of the project by its name, or None. One whose digest is not that of the runs
+    is another file by now, and is not read.
+    """
+    digests: dict[str, set[str]] = defaultdict(set)
+    left_out, silent = 0, 0
+    for trace in (trace for run in runs for trace in run.processes):
+        silent += trace.hello.kind == "exec" and not trace.sources
+        for line in trace.sources:
+            left_out = max(left_out, line.left_out)
+            for file in line.files:
+                if not file.name.endswith(_COMPILED):
+                    digests[file.name].add(file.digest)
+    readings, unread, size = [], [], 0
+    for name in sorted(digests, key=lambda name: (name.count("/"), name)):
+        data = source(name)
+        why = _other(data, digests[name])
+        if data is not None and not why:
+            size += len(data)
+            why = "there is more source than is read" if size > MOST else ""
+        if data is None or why:
+            unread.append(Unread(name, why))
+            continue
+        reading, why = _read(name, data)
+        if reading is None:
+            unread.append(Unread(name, why))
+        else:
+            readings.append(reading)
+    if unread or left_out or silent:
+        # What mends a flaw may be in a file that was not read.
+        readings = [
+            one._replace(candidates=tuple(candidate for candidate in one.candidates if not candidate.unless))
+            for one in readings
+        ]
+    return Sighted(
+        files=len(readings),
+        flaws=report(readings, possible=True).flaws,
+        allowed=tuple(Allowed(rule, one.path, line) for one in readings for rule, line in one.allowed),
+        unread=tuple(unread),
+        more=left_out + silent,
+    )
+
+
+def _other(data: bytes | None, digests: set[str]) -> str:
+    """Why the bytes of a file are not what the runs executed; empty where they are."""
+    if len(digests) > 1:
+        return "it was not the same in all runs"
+    if data is None:
+        return "it cannot be read any more"
+    if hashlib.blake2b(data, digest_size=8).hexdigest() not in digests:
+        return "it has changed since the runs"
+    return ""
+
+
+def _read(name: str, data: bytes) -> tuple[Reading | None, str]:
+    try:
+        reading = read(name, decode_source(data))
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        return None, f"it is no text that Python reads ({error})"
+    except Exception as error:
+        # Rules may be anybody's: one that fails on a file must not cost the audit.
+        return None, f"a rule failed on it ({type(error).__name__}: {error})"
+    problem = next((remark for remark in reading.remarks if remark.kind == "unread"), None)
+    return (reading, "") if problem is None else (None, problem.message)
+
+
+def agree(observed: Iterable[Finding], sighted: Sighted | None) -> Agreed:
+    """Make one finding of what both senses saw in one place, and say where only one of a rule's two senses saw it.
+
+    Without ``sighted`` nothing was read. A flaw of ``possible`` confidence counts where the runs show it too.
+    """
+    if sighted is None:
+        return Agreed(tuple(sorted(observed, key=finding_order)), ())
+    speaks = {(one.rule, one.file, one.line) for one in sighted.allowed}
+    seen: dict[str, list[Finding]] = defaultdict(list)
+    allowed = []
+    for finding in observed:
+        place = finding.location
+        if place is not None and (finding.rule, place.file, place.line) in speaks:
+            allowed.append(finding)
+        else:
+            seen[finding.rule].append(finding)
+    flaws: dict[str, list[Flaw]] = defaultdict(list)
+    for flaw in sighted.flaws:
+        flaws[flaw.rule].append(flaw)
+    found: set[Finding] = set()
+    for rule in seen | flaws:
+        found.update(_agreed(rule, seen[rule], flaws[rule], sighted.complete))
+    return Agreed(tuple(sorted(found, key=finding_order)), tuple(sorted(allowed, key=finding_order)))
+
+
+def notes(agreed: Agreed, sighted: Sighted | None) -> tuple[str, ...]:
+    """What there is to know about the findings: which are allowed, and which files of the project were not read."""
+    said = []
+    for one in agreed.allowed:
+        where = f" at {one.location.file}:{one.location.line}" if one.location is not None else ""
+        said.append(f"{one.rule}{where} is allowed by a comment in the source")
+    if sighted is not None:
+        unread = [f"{one.file} was not read for flaws: {one.why}" for one in sighted.unread]
+        said += unread[:_SHOWN]
+        if len(unread) > _SHOWN:
+            said.append(f"{len(unread) - _SHOWN} more of the project's source files were not read for flaws")
+    return tuple(dict.fromkeys(said))
+
+
+def _agreed(rule: str, observed: list[Finding], flaws: list[Flaw], complete: bool) -> Iterable[Finding]:
+    check = rulebook().get(rule)
+    placed = [one for one in observed if one.location is not None]
+    anywhere = [one for one in observed if one.location is None]
+    open_flaws = []
+    both = set()
+    for flaw in flaws:
+        met = [one for one in placed if one.location is not None and _covers(flaw, one.location)]
+        both.update(met)
+        if not met:
+            open_flaws.append(flaw)
+    yield from (msgspec.structs.replace(one, senses=("source", "run")) for one in both)
+    shown = [flaw for flaw in open_flaws if _shown(flaw)]
+    if anywhere and shown:
+        # The runs show the flaw and not its line, which the source does.
+        severity = min(anywhere, key=finding_order).severity
+        yield from (Finding(rule, flaw.message, severity, _place(flaw), ("source", "run")) for flaw in shown)
+        shown, anywhere = [], []
+    for flaw in shown:
+        clause, severity = _SOURCE, flaw.severity
+        if check is not None and check.run is not None:
+            clause = _RUN_ELSEWHERE if observed else _NOT_RUN
+            severity = flaw.severity if observed else "note"
+        yield Finding(rule, _with(flaw.message, clause), severity, _place(flaw), ("source",))
+    for one in (*(one for one in placed if one not in both), *anywhere):
+        clause = ""
+        if complete and check is not None and check.source is not None:
+            clause = _SOURCE_ELSEWHERE if any(map(_shown, flaws)) else _NOT_SOURCE
+        yield msgspec.structs.replace(one, message=_with(one.message, clause))
+
+
+def _shown(flaw: Flaw) -> bool:
+    return flaw.confidence != "possible"
+
+
+def _covers(flaw: Flaw, place: Place) -> bool:
+    return place.file == flaw.spot.file and flaw.spot.line <= place.line <= flaw.spot.end_line
+
+
+def _place(flaw: Flaw) -> Place:
+    return Place(flaw.spot.file, flaw.spot.line)
+
+
+def _with(message: str, clause: str) -> str:
+    return f"{message} ({clause})" if clause else message
