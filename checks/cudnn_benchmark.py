@@ -25,10 +25,26 @@ RULE = Rule(
         Example(
             "import torch\n\ntorch.backends.cudnn.benchmark = True\nprint(torch.ones(2).sum())\n", needs=("torch",)
         ),
+        Example(
+            "from torch.backends import cudnn as dnn\n\nif dnn.is_available():\n    dnn.benchmark = True\n",
+            needs=("torch",),
+        ),
+        Example(
+            "import torch\n\nwith torch.backends.cudnn.flags(enabled=True, benchmark=True):\n    torch.ones(2).sum()\n",
+            needs=("torch",),
+        ),
+        Example(
+            'import pytorch_lightning as pl\n\ntrainer = pl.Trainer(accelerator="gpu", benchmark=True)\n',
+            needs=("pytorch_lightning",),
+            runs=False,
+        ),
     ),
     good=(
         Example(
             "import torch\n\ntorch.backends.cudnn.benchmark = False\nprint(torch.ones(2).sum())\n", needs=("torch",)
+        ),
+        Example(
+            "import sys\n\nimport torch\n\ntorch.backends.cudnn.benchmark = '--fast' in sys.argv\n", needs=("torch",)
         ),
     ),
     sources=("https://docs.pytorch.org/docs/stable/notes/randomness.html#cuda-convolution-benchmarking",),
@@ -38,7 +54,7 @@ _FLAG = "torch.backends.cudnn.benchmark"
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
-    """Assignments of True to the flag, and trainers that are told to set it."""
+    """Assignments of True to the flag, and what is told to set it."""
     for statement, value in module.assigned(_FLAG):
         if module.constant(value) is True:
             yield Sighting(
@@ -46,18 +62,17 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 f"{_FLAG} is set to True: which algorithm is used is decided by timing",
                 fix=Fix((module.replaced(value, "False"),)),
             )
-    for call in module.calls("lightning.Trainer"):
-        given = call.argument("benchmark")
-        if module.constant(given) is True:
-            yield Sighting(call.node, "Trainer(benchmark=True) has cuDNN decide by timing which algorithm is used")
+    for call in module.calls("torch.backends.cudnn.flags", "lightning.Trainer"):
+        position = 1 if call.name.endswith("flags") else None
+        if module.constant(call.argument("benchmark", position)) is True:
+            yield Sighting(
+                call.node,
+                f"{call.name.rpartition('.')[2]}(benchmark=True) has cuDNN decide by timing which algorithm is used",
+            )
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:
-    """The switch as it stood at the first step."""
-    if any(
-        torch.switches.get("cudnn_benchmark")
-        for run in watched.runs
-        for trace in run.processes
-        for torch in trace.torch
-    ):
+    """The switch as it stood at the first step, where a CUDA device was used."""
+    traces = [trace for run in watched.runs for trace in run.processes if trace.gpus]
+    if any(trace.in_force and trace.in_force.switches.get("cudnn_benchmark") for trace in traces):
         yield Observation(f"{_FLAG} was on: which algorithm cuDNN used was decided by timing")

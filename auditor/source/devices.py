@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from auditor.source.streams import is_program, is_test
+
 if TYPE_CHECKING:
     from auditor.source.module import Call, Module
 
@@ -102,3 +104,27 @@ def differentiated(module: Module, node: ast.AST) -> bool:
 def _switches_off(module: Module, node: ast.expr) -> bool:
     name = (module.name(node) or "").removesuffix("()")
     return name in ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")
+
+
+_TORCH_SEEDERS = (
+    "torch.manual_seed",
+    "lightning.seed_everything",
+    "transformers.set_seed",
+    "accelerate.utils.set_seed",
+    "torch_geometric.seed_everything",
+    "pytorch_lightning.seed_everything",
+)
+
+
+def seeding_place(module: Module) -> ast.Call | None:
+    """Where a program, or a function that is there to seed, first seeds torch; None elsewhere, and in tests."""
+    if is_test(module):
+        return None
+    found = sorted(module.calls(*_TORCH_SEEDERS), key=lambda call: (call.node.lineno, call.node.col_offset))
+    for call in found:
+        if is_program(module) or any(_SEEDING.search(name) for name in module.functions(call.node)):
+            return call.node
+    return None
+
+
+_SEEDING = re.compile(r"seed|determinis|reproducib", re.IGNORECASE)
