@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
@@ -45,7 +44,6 @@ RULE = Rule(
 
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})  # they install, and no training program computes with them
 _LOCKS = frozenset({"poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "conda-lock.yml"})
-_ELSEWHERE = re.compile(r"(?:^|[-_./])(?:docs?|tests?|testing|ci|dev|develop|lint|typing|build|release)(?=[-_./]|$)")
 
 
 def see_document(document: Document) -> Iterator[Sighting]:
@@ -65,6 +63,6 @@ def see_document(document: Document) -> Iterator[Sighting]:
 
 def _confidence(document: Document) -> Confidence | None:
     """Less where it is not what trains: a library's own requirements, a lock beside it, tools of its developers."""
-    if _ELSEWHERE.search(document.path.lower()) or document.beside & _LOCKS:
+    if document.aside or document.beside & _LOCKS:
         return "possible"
     return "medium" if document.beside & {"setup.py", "setup.cfg"} else None

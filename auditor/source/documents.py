@@ -10,6 +10,10 @@ Kind = Literal["python", "requirements", "pyproject", "environment", "dockerfile
 _REQUIREMENTS = re.compile(r"(^|[-_.])(requirements|constraints)([-_.].*)?\.(txt|in)$")
 _DOCKERFILE = re.compile(r"^(Dockerfile|Containerfile)(\..+)?$|\.(dockerfile|Dockerfile)$")
 
+_ASIDE = re.compile(
+    r"(?:^|[-_./])(?:docs?|rtd|tests?|testing|ci|dev|devel|develop|lint|typing|build|release)(?=[-_./]|$)"
+)
+
 
 class Document(NamedTuple):
     """A file that is no Python: its path relative to where checking began, what kind it is, and its text.
@@ -26,6 +30,11 @@ class Document(NamedTuple):
     def name(self) -> str:
         """The file's own name."""
         return self.path.replace("\\", "/").rpartition("/")[2]
+
+    @property
+    def aside(self) -> bool:
+        """Whether it is, by its name, for a project's documentation, tests or developers and not for what it runs."""
+        return _ASIDE.search(self.path.lower()) is not None
 
 
 def kind_of(name: str) -> Kind | None:

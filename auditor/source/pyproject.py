@@ -45,5 +45,10 @@ def requirements_in(document: dict[str, Any], text: str) -> Iterator[Requirement
 
 
 def line_of(text: str, part: str) -> int:
-    """The first line that holds the text; the parser does not tell where a value stood."""
-    return next((number for number, line in enumerate(text.splitlines(), 1) if part in line), 1)
+    """The first line that holds a text, in quotes where it stands so; the parser does not tell where a value stood."""
+    lines = list(enumerate(text.splitlines(), 1))
+    for wanted in (f'"{part}"', f"'{part}'", part):
+        found = next((number for number, line in lines if wanted in line), None)
+        if found is not None:
+            return found
+    return 1
