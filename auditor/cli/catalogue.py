@@ -475,6 +475,12 @@ PAGES: dict[str, Page] = {
         "Choose terminal, json, junit or markdown; fingerprints and comparisons have no junit.",
         "auditor report .auditor/<audit-id> --format markdown",
     ),
+    "unknown-framework": Page(
+        2,
+        "There is no recipe for what is named after --framework.",
+        "Take the one for torch, which does without torch where that is not installed, or the shorter one for numpy.",
+        "auditor recipe --framework numpy -o seeding.py",
+    ),
     "unknown-isolation": Page(
         2,
         "There is no such means of keeping runs apart.",
