@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,7 @@ from auditor.records.audit import LevelName
 from auditor.records.control import Control, Held
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint, Known
+from auditor.records.streams import worker_states
 from auditor.records.trace import Place, ProcessTrace, Seed, Worker
 
 Observed = tuple[Held, str]
@@ -30,6 +32,7 @@ _NO_TORCH = "torch was not used"
 _TF32_FROM = 80  # the compute capability of the first devices that have it
 # https://docs.nvidia.com/cuda/cublas/#results-reproducibility
 _WORKSPACES = (":4096:8", ":16:8")
+_OWN_WORKSPACE = (2, 10)  # https://github.com/pytorch/pytorch/pull/161749
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Which variable holds what each library dispatches to: by the fact that says what that was.
 _DISPATCH = {
@@ -212,9 +215,9 @@ def _workers(seen: _Seen) -> Observed:
     for trace in seen.traces:
         start, end = _ends(trace)
         if start is not None:
-            starts[trace.role].append(_states(start))
+            starts[trace.role].append(worker_states(start))
             # Of a worker that was ended from outside nobody knows whether it drew.
-            drew[trace.role].update(_states(start) if end is None else _drawn(start, end))
+            drew[trace.role].update(worker_states(start) if end is None else _drawn(start, end))
     if not starts:
         return "unknown", "the workers left no trace"
     for role, states in sorted(starts.items()):
@@ -237,7 +240,7 @@ def _alike(seen: _Seen) -> str:
             start, end = _ends(trace)
             if start is None or end is None:
                 continue
-            states = _states(start)
+            states = worker_states(start)
             for name in _drawn(start, end):
                 begun[trace.role.rpartition("/")[0], start.loader, name, states[name]].add(start.worker)
         for (_, _, name, _), workers in sorted(begun.items()):
@@ -253,15 +256,9 @@ def _ends(trace: ProcessTrace) -> tuple[Worker | None, Worker | None]:
 
 
 def _drawn(start: Worker, end: Worker) -> list[str]:
-    ended = _states(end)
-    return [name for name, state in _states(start).items() if ended.get(name, state) != state]
-
-
-def _states(line: Worker) -> dict[str, str]:
-    held = {f"the dataset's generator {name}": state for name, state in line.held.items()}
-    # The digest over all generators says again what those that the dataset holds already say.
-    streams = {name: state for name, state in line.streams.items() if name != "numpy-generator" or not held}
-    return {f"the {name} stream": state for name, state in streams.items()} | held
+    """What a worker drew from."""
+    ended = worker_states(end)
+    return [name for name, state in worker_states(start).items() if ended.get(name, state) != state]
 
 
 # What differs from run to run
@@ -339,6 +336,8 @@ def _cublas(seen: _Seen) -> Observed:
         return seen.no_cuda
     if any(line.facts.get("hip") for line in seen.torch):
         return "not-applicable", "torch is built for ROCm"
+    if all(_release(line.version) >= _OWN_WORKSPACE for line in seen.torch):
+        return "not-applicable", "torch gives cuBLAS a workspace of its own"
     name = "CUBLAS_WORKSPACE_CONFIG"
     later = [line.facts["cublas_workspace"] for line in seen.torch if "cublas_workspace" in line.facts]
     value = next((value for value in later if value), None) or seen.variables.get(name)
@@ -347,6 +346,11 @@ def _cublas(seen: _Seen) -> Observed:
     if value is None:
         return "not-controlled", f"{name} is not set"
     return ("controlled" if value in _WORKSPACES else "not-controlled"), f"{name}={value}"
+
+
+def _release(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else (0, 0)
 
 
 def _tf32(seen: _Seen) -> Observed:
