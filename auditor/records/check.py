@@ -38,12 +38,16 @@ class Flaw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something about checking itself: a file that could not be read, an allowance that nothing used."""
+    """Something about checking itself: a file that could not be read, an allowance that nothing used.
 
-    kind: Literal["unread", "unused-allowance", "unknown-rule"]
+    ``unfixed`` is a flaw that was to be mended and was left as it was; ``fault`` a rule that failed on the file.
+    """
+
+    kind: Literal["unread", "unused-allowance", "unknown-rule", "unfixed", "fault"]
     message: str
     file: str
     line: int | None = None
+    cell: int | None = None
 
 
 class CheckReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

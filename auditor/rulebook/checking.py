@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
+
+import msgspec
 
 from auditor.records.check import CheckReport, Flaw, Remark, Spot
 from auditor.rule import Check, Confidence, Sighting
 from auditor.rulebook import rulebook
 from auditor.rulebook.allowances import Allowances
+from auditor.rulebook.notebooks import Cells
 from auditor.source import Document, Edit, Module
 from auditor.source.documents import kind_of
 
@@ -46,56 +50,122 @@ class Reading(NamedTuple):
     allowed: tuple[tuple[str, int], ...] = ()
 
 
-def read(path: str, text: str, python: str | None = None, beside: frozenset[str] = frozenset()) -> Reading:
-    """Read one file; ``python`` is its Python where that is not its text (a notebook's cells).
+def read(
+    path: str,
+    text: str,
+    cells: Cells | None = None,
+    beside: frozenset[str] = frozenset(),
+    rules: Collection[str] | None = None,
+) -> Reading:
+    """Read one file; lines end with a line feed, and ``cells`` are a notebook's.
 
-    ``beside`` are the names of the files in its directory, which a document's rules may ask for.
-
-    Raises nothing for what the file holds: one that cannot be parsed gives a remark.
+    ``beside`` are the names of the files in its directory, which a document's rules may ask for; ``rules`` are the rules
+    to ask, by default all. Raises nothing for what the file holds: one that cannot be parsed gives a remark, and so does
+    a rule that fails on it.
     """
-    document = kind_of(PurePosixPath(path).name)
-    allowances = Allowances(path, text if python is None else python, document or "python")
-    found: list[tuple[Check, Sighting]] = []
-    facts: frozenset[str] = frozenset()
-    remarks: list[Remark] = []
-    module = None
+    document = kind_of(PurePosixPath(path).name) if cells is None else None
+    python = text if cells is None else cells.text
+    lines = python.split("\n")
+    asked = [check for name, check in rulebook().items() if rules is None or name in rules]
     try:
         if document is not None:
-            for check in rulebook().values():
-                if check.document is not None:
-                    found += [(check, one) for one in check.document(Document(path, document, text, beside))]
+            module = None
+            found, faults = _document(Document(path, document, text, beside), asked)
+            facts: frozenset[str] = frozenset()
         else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the file's own escapes and comparisons
-                module = Module(path, text if python is None else python)
-            for check in rulebook().values():
-                if check.source is not None:
-                    found += [(check, one) for one in check.source(module)]
+            module = _module(path, python)
+            found, faults = _source(module, asked)
             facts = module.facts
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = getattr(error, "lineno", None)
-        what = "is nested too deeply to be read" if isinstance(error, (RecursionError, MemoryError)) else str(error)
-        return Reading(path, (), frozenset(), (Remark("unread", f"not read: {what}", path, where),), text.count("\n"))
-    lines = (text if python is None else python).splitlines()
-    candidates = [_candidate(check, one, path, lines, module, allowances) for check, one in found]
+        return Reading(path, (), frozenset(), (_unread(path, error, cells),), _count(lines))
+    allowances = Allowances(path, python, document or "python")
+    candidates = [_candidate(check, one, path, lines, module, allowances, cells) for check, one in found]
     candidates = list({(one.flaw.rule, one.flaw.spot): one for one in candidates}.values())
-    remarks += allowances.unused(
+    unused = allowances.unused(
         known=rulebook().keys(),
-        unseen=[name for name, check in rulebook().items() if check.source is None and check.document is None],
+        unseen=[
+            name
+            for name, check in rulebook().items()
+            if check not in asked or (check.source is None and check.document is None)
+        ],
     )
-    return Reading(path, tuple(candidates), facts, tuple(remarks), len(lines), allowances.lines())
+    remarks = [_placed(one, cells) for one in (*faults, *unused)]
+    return Reading(path, tuple(candidates), facts, tuple(remarks), _count(lines), allowances.lines())
+
+
+def _module(path: str, python: str) -> Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the file's own escapes and comparisons
+        return Module(path, python)
+
+
+def _source(module: Module, asked: Iterable[Check]) -> tuple[list[tuple[Check, Sighting]], list[Remark]]:
+    found: list[tuple[Check, Sighting]] = []
+    faults = []
+    for check in asked:
+        if check.source is None:
+            continue
+        try:
+            found += [(check, one) for one in check.source(module)]
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            # Rules may be anybody's: one that fails on a file must not cost the others.
+            faults.append(_fault(check, module.path, error))
+    return found, faults
+
+
+def _document(document: Document, asked: Iterable[Check]) -> tuple[list[tuple[Check, Sighting]], list[Remark]]:
+    found: list[tuple[Check, Sighting]] = []
+    faults = []
+    for check in asked:
+        if check.document is None:
+            continue
+        try:
+            found += [(check, one) for one in check.document(document)]
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            # As above.
+            faults.append(_fault(check, document.path, error))
+    return found, faults
+
+
+def _fault(check: Check, path: str, error: Exception) -> Remark:
+    return Remark("fault", f"the rule {check.rule.id} failed on this file ({type(error).__name__}: {error})", path)
+
+
+def _unread(path: str, error: Exception, cells: Cells | None) -> Remark:
+    if isinstance(error, (RecursionError, MemoryError)):
+        return Remark("unread", "not read: it is nested too deeply", path)
+    why, line = (error.msg, error.lineno) if isinstance(error, SyntaxError) else (str(error), None)
+    return _placed(Remark("unread", f"not read: {why}", path, line), cells)
+
+
+def _placed(remark: Remark, cells: Cells | None) -> Remark:
+    """A remark with the line of its cell, in a notebook."""
+    if cells is None or remark.line is None:
+        return remark
+    cell, line = cells.place(remark.line)
+    return msgspec.structs.replace(remark, cell=cell, line=line)
+
+
+def _count(lines: Sequence[str]) -> int:
+    return len(lines) - (not lines[-1])
 
 
 def _candidate(
-    check: Check, sighting: Sighting, path: str, lines: list[str], module: Module | None, allowances: Allowances
+    check: Check,
+    sighting: Sighting,
+    path: str,
+    lines: Sequence[str],
+    module: Module | None,
+    allowances: Allowances,
+    cells: Cells | None,
 ) -> Candidate:
     rule = check.rule
     spot = _spot(path, sighting.at, lines)
-    last = spot.end_line
-    if module is not None and isinstance(sighting.at, ast.AST):
-        statement = module.statement(sighting.at)
-        if statement is not None and not hasattr(statement, "body"):
-            last = statement.end_lineno or last
+    allowed = allowances.allow(rule.id, *_spoken_for(sighting.at, spot, module))
     confidence = rule.confidence
     if sighting.confidence is not None:
         confidence = max(confidence, sighting.confidence, key=_CONFIDENCES.index)
@@ -105,22 +175,44 @@ def _candidate(
         level=rule.level,
         severity=rule.severity,
         confidence=confidence,
-        spot=spot,
-        excerpt=lines[spot.line - 1].rstrip() if spot.line <= len(lines) else "",
+        spot=spot if cells is None else _in_cell(spot, cells),
+        excerpt=lines[spot.line - 1].rstrip() if 0 < spot.line <= len(lines) else "",
         fix=None if sighting.fix is None else "safe" if sighting.fix.safe else "unsafe",
     )
     fix = sighting.fix
     return Candidate(
         flaw,
         sighting.unless,
-        allowances.allow(rule.id, spot.line, last),
+        allowed,
         () if fix is None else fix.edits,
         () if fix is None else fix.imports,
         sighting.given,
     )
 
 
-def _spot(path: str, at: ast.AST | int, lines: list[str]) -> Spot:
+def _spoken_for(at: ast.AST | int, spot: Spot, module: Module | None) -> tuple[int, int]:
+    """The lines on which a comment allows what stands in a place: its statement's, or those of the statement's head."""
+    statement = module.statement(at) if module is not None and isinstance(at, ast.AST) else None
+    if statement is None:
+        return spot.line, spot.end_line
+    body = getattr(statement, "body", None)
+    last = statement.end_lineno or spot.end_line
+    if isinstance(body, list) and body and spot.line < body[0].lineno:
+        last = max(body[0].lineno - 1, statement.lineno)
+    elif body is not None:
+        return spot.line, spot.end_line
+    return min(statement.lineno, spot.line), max(last, spot.end_line)
+
+
+def _in_cell(spot: Spot, cells: Cells) -> Spot:
+    cell, line = cells.place(spot.line)
+    end_cell, end_line = cells.place(spot.end_line)
+    if end_cell != cell:
+        end_line = line
+    return Spot(spot.file, line, spot.column, end_line, spot.end_column, cell)
+
+
+def _spot(path: str, at: ast.AST | int, lines: Sequence[str]) -> Spot:
     if isinstance(at, int):
         width = len(lines[at - 1]) if 0 < at <= len(lines) else 0
         return Spot(path, at, 1, at, width + 1)
@@ -133,22 +225,21 @@ def _spot(path: str, at: ast.AST | int, lines: list[str]) -> Spot:
     )
 
 
-def _characters(lines: list[str], line: int, column: int) -> int:
+def _characters(lines: Sequence[str], line: int, column: int) -> int:
     """A column in characters, from one in UTF-8 bytes."""
     if line > len(lines):
         return column
     return len(lines[line - 1].encode()[:column].decode(errors="replace"))
 
 
-def standing(readings: Iterable[Reading]) -> Iterator[Candidate]:
-    """The candidates that no file of the project mends."""
+def standing(readings: Iterable[Reading], facts: Collection[str] = ()) -> Iterator[Candidate]:
+    """The candidates that no file of the project mends; ``facts`` are those of files beside the readings."""
     kept = list(readings)
-    facts = frozenset().union(*(reading.facts for reading in kept)) if kept else frozenset()
+    known = frozenset().union(facts, *(reading.facts for reading in kept))
+    done = cache(lambda name: _done(name, known))
     for reading in kept:
         for candidate in reading.candidates:
-            if any(_done(name, facts) for name in candidate.unless):
-                continue
-            if all(_done(name, facts) for name in candidate.given):
+            if not any(map(done, candidate.unless)) and all(map(done, candidate.given)):
                 yield candidate
 
 
@@ -158,11 +249,13 @@ def _done(name: str, facts: frozenset[str]) -> bool:
     return name in facts
 
 
-def report(readings: Iterable[Reading], *, possible: bool = False, fixed: int = 0) -> CheckReport:
+def report(
+    readings: Iterable[Reading], *, possible: bool = False, fixed: int = 0, facts: Collection[str] = ()
+) -> CheckReport:
     """What stands of all readings; with ``possible``, what may well be no flaw too."""
     kept = sorted(readings, key=lambda reading: reading.path)
     flaws, allowed, hidden = [], 0, 0
-    for candidate in standing(kept):
+    for candidate in standing(kept, facts):
         if candidate.allowed:
             allowed += 1
         elif candidate.flaw.confidence == "possible" and not possible:
