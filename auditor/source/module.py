@@ -490,13 +490,15 @@ class Module:
         The dotted names of what is called (``torch.manual_seed``); of what is assigned, with ``=`` and its value where
         that is a literal (``torch.backends.cudnn.benchmark=False``); ``os.environ[NAME]`` where a variable is set; and
         for keyword arguments with a literal value, ``callee(keyword=value)``. A method of an object that is not known
-        is ``?.method``. ``seeds:torch`` and ``draws:torch`` (and python, numpy, torch-cuda) say what is seeded and
-        drawn from, ``trains`` that something is trained.
+        is ``?.method``, and ``*.method(seed)`` any method or function that is given a seed. ``seeds:torch`` and
+        ``draws:torch`` (and python, numpy, torch-cuda) say what is seeded and drawn from, ``trains`` that something is
+        trained.
         """
         facts = {*self._calls, *stream_facts(self), *device_facts(self)}
         for node in self.all(ast.Call):
             if isinstance(node.func, ast.Attribute) and self.name(node.func) is None:
                 facts.add(f"?.{node.func.attr}")
+            facts.update(_seedings_by_method(node))
         for name, _, value in self._assigned:
             literal = self.constant(value)
             facts.add(f"{name}={literal!r}" if literal is not UNKNOWN else f"{name}=")
@@ -633,6 +635,16 @@ class Module:
             statement.col_offset,
             text + "\n" + " " * statement.col_offset,
         )
+
+
+def _seedings_by_method(call: ast.Call) -> Iterator[str]:
+    """``*.reset(seed)`` where something is given a seed by that keyword, ``*.action_space.seed`` where a part is."""
+    called = call.func
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    if name and any(given.arg == "seed" and not _is_none(given.value) for given in call.keywords):
+        yield f"*.{name}(seed)"
+    if name == "seed" and isinstance(called, ast.Attribute) and isinstance(called.value, ast.Attribute):
+        yield f"*.{called.value.attr}.seed"
 
 
 def _end(node: ast.expr) -> tuple[int, int]:
