@@ -281,8 +281,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "torch.bincount",
         "forward",
         (Span("raises", until="2.0"),),
-        calls=("torch.bincount",),
-        methods=("bincount",),
         certainty="possible",
     ),
     Operation(
