@@ -276,3 +276,32 @@ def test_progress_on_a_terminal(project: Path) -> None:
     assert b"run 2: done" in shown
     assert b"\x1b[" in shown
     assert b"\x1b[" not in report
+
+
+def test_the_source_that_ran_is_read_once_and_told_again_without_it(auditor: Auditor, project: Path) -> None:
+    source = "import numpy as np\n\n\ndef make():\n    return np.random.default_rng()\n"
+    (project / "helpers.py").write_text(source, encoding="utf-8")
+    (project / "main.py").write_text("import helpers\nimport clean\n", encoding="utf-8")
+    done = auditor("run", "-q", "--out", "e", "--", "python", "main.py", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    audit = stored(project / "e")
+    (finding,) = [one for one in audit["findings"] if one["rule"] == "unseeded-numpy-generator"]
+    assert finding["location"] == {"file": "helpers.py", "line": 5}
+    assert (finding["senses"], finding["severity"]) == (["source"], "note")
+    assert finding["message"].endswith("(seen in the source, not in these runs)")
+    kept = json.loads((project / "e" / "checks.json").read_text(encoding="utf-8"))
+    assert kept["files"] == 3
+    assert not os.access(project / "e" / "checks.json", os.W_OK) or os.geteuid() == 0
+    (project / "helpers.py").unlink()
+    again = auditor("report", "e")
+    assert again.returncode == 0
+    assert again.stdout == done.stdout
+    assert "differs" not in again.stderr
+
+
+def test_a_source_that_changed_while_it_ran_is_not_read(auditor: Auditor, project: Path) -> None:
+    program = "import os, pathlib, sys\npath = pathlib.Path(sys.argv[1])\npath.write_text(path.read_text() + '#')\n"
+    (project / "main.py").write_text(program, encoding="utf-8")
+    auditor("run", "-q", "--out", "e", "--", "python", "main.py", str(project / "main.py"))
+    notes = stored(project / "e")["notes"]
+    assert any("main.py was not read for flaws: it has changed since the runs" in note for note in notes), notes

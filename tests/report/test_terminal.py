@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.records.audit import Audit, LevelVerdict
+from auditor.records.audit import LEVELS, Audit, LevelVerdict
 from auditor.records.comparison import ArtefactDifference, Divergence, Metric
 from auditor.records.config import Settings
-from auditor.report import terminal, wording
+from auditor.records.control import Control
+from auditor.report import markdown, terminal, wording
 
 
 def test_says_verdicts_divergence_and_evidence(diverged: Audit) -> None:
@@ -153,3 +154,57 @@ def test_a_volatile_number_is_told_once(diverged: Audit) -> None:
         audit = msgspec.structs.replace(diverged, artefacts=(artefact,))
         lines = wording.volatile_lines(audit) + wording.artefact_lines(audit)
         assert lines == ("seconds: a duration", *([kept] if kept else []))
+
+
+def control(name: str, verdict: str, *levels: str) -> Control:
+    return Control(name, dict.fromkeys(levels, "why"), f"how {name} was", verdict)  # type: ignore[arg-type]
+
+
+CONTROLS = (
+    control("torch-stream", "controlled", *LEVELS),
+    control("deterministic-algorithms", "not-controlled", "bit-exact"),
+    control("hash-seed", "not-controlled", "bit-exact", "seed-stable"),
+    control("threads", "not-controlled", "seed-stable"),
+    control("tf32", "not-applicable", "seed-stable"),
+    control("library-versions", "unknown", "seed-stable", "distribution-stable"),
+)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_controls_are_shown_where_they_apply_and_the_rest_is_counted(reached: Audit, width: int) -> None:
+    text = terminal.render(msgspec.structs.replace(reached, controls=CONTROLS), width=width)
+    shown = text[text.index("Controls: ") :]
+    assert shown.index("deterministic-algorithms") < shown.index("threads") < shown.index("torch-stream")
+    assert "tf32" not in shown
+    assert "1 more does not apply to these runs; not known: library-versions" in " ".join(shown.split())
+    if width == 80:
+        rows = {line.split()[1]: line for line in shown.splitlines() if line.strip().startswith(("✓", "✗"))}
+        assert "all levels" in rows["torch-stream"]
+        assert "bit, seed" in rows["hash-seed"]
+        assert "seed-stable" in rows["threads"]
+    assert "Controls" not in terminal.render(reached, width=width)
+
+
+def test_a_pass_that_nothing_held_the_runs_to_says_so(reached: Audit, diverged: Audit) -> None:
+    said = "nothing held them to it: deterministic-algorithms and hash-seed are not controlled"
+    lucky = msgspec.structs.replace(reached, controls=CONTROLS)
+    assert said in wording.luck(lucky)
+    assert said in " ".join(terminal.render(lucky).split())
+    assert said in markdown.render(lucky).replace("\\", "")
+    assert wording.luck(msgspec.structs.replace(reached, controls=CONTROLS[:1])) == ""
+    # What only another machine would tell apart is no luck on this one.
+    assert wording.luck(msgspec.structs.replace(reached, controls=CONTROLS[3:])) == ""
+    assert wording.luck(msgspec.structs.replace(diverged, controls=CONTROLS)) == ""
+
+
+def test_what_both_senses_saw_says_so(diverged: Audit) -> None:
+    both = msgspec.structs.replace(diverged.findings[0], senses=("source", "run"))
+    assert wording.finding_line(both).endswith("(the source and the runs show it)")
+    assert not wording.finding_line(diverged.findings[0]).endswith(")")
+
+
+def test_controls_in_markdown_are_a_table(reached: Audit) -> None:
+    text = markdown.render(msgspec.structs.replace(reached, controls=CONTROLS))
+    assert "| torch-stream | all levels | how torch-stream was | ✅ controlled |" in text
+    assert "| threads | seed-stable | how threads was | ❌ not controlled |" in text
+    assert "1 more does not apply to these runs; not known: library-versions." in text
