@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from auditor.compare.together import Side
     from auditor.diagnose import Run
     from auditor.lock import Written
+    from auditor.records.check import CheckReport
     from auditor.records.claims import ClaimsReport
+    from auditor.rulebook.project import Checked
 
 State = Literal["complete", "failed", "interrupted"]
+Mend = Literal["none", "safe", "unsafe"]
 
 LAST_LINES = 12
 _TAIL_BYTES = 16 << 10
@@ -299,6 +302,33 @@ def exit_code_of_claims(report: ClaimsReport) -> int:
     if statuses & {"not-supported", "contradicted"}:
         return int(ExitCode.NOT_REACHED)
     return int(ExitCode.INCONCLUSIVE if "cannot-be-checked" in statuses else ExitCode.OK)
+
+
+def check(
+    paths: Sequence[Path],
+    *,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    possible: bool = False,
+    fix: Mend = "none",
+    write: bool = True,
+    processes: int | None = None,
+) -> Checked:
+    """What the source of a project shows, and what was mended in it; without ``write``, how it would be.
+
+    Raises UsageError ``no-such-path``, ``unknown-rule``, ``bad-configuration`` or ``bad-rule``.
+    """
+    from auditor.rulebook import project
+
+    return project.check(paths, Path.cwd(), project.Options(select, ignore, possible, fix, write, processes))
+
+
+def exit_code_of_check(report: CheckReport) -> int:
+    """0 where nothing graver than a note is shown, 1 where something is; a fault where a rule failed on a file."""
+    if any(remark.kind == "fault" for remark in report.remarks):
+        return int(ExitCode.INTERNAL)
+    shown = any(flaw.severity != "note" for flaw in report.flaws)
+    return int(ExitCode.NOT_REACHED if shown else ExitCode.OK)
 
 
 def exit_code_of_environments(comparison: EnvironmentComparison, required: str | None) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from auditor import __version__
-from auditor.cli import claims, compare, explain, fingerprint, lock, problems, recipe, report, run, verify
+from auditor.cli import check, claims, compare, explain, fingerprint, lock, problems, recipe, report, run, verify
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
@@ -66,6 +66,7 @@ def _application() -> typer.Typer:
     application.command(name="claims", short_help="Hold a paper's claims to the results that it rests on.")(
         claims.claims
     )
+    application.command(name="check", short_help="Read source for what endangers reproducibility.")(check.check)
     application.command(name="recipe", short_help="Print a module that seeds every random stream.")(recipe.recipe)
     application.command(name="explain", short_help="Say what an error means, or what a rule looks for.")(
         explain.explain

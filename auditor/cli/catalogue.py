@@ -21,6 +21,15 @@ PAGES: dict[str, Page] = {
         "Wait until the other has ended, or end it; then go on with --resume.",
         "auditor run --resume .auditor/<audit-id>",
     ),
+    "bad-configuration": Page(
+        2,
+        "The table [tool.auditor.check] of a pyproject.toml cannot be used: a key that there is not, a value of "
+        "another kind, or a pattern that is none. Nothing was read.",
+        "Mend what the message names. There are select and ignore (rules), exclude (patterns of files, as in "
+        ".gitignore) and allow (rules by pattern).",
+        "printf '%s\\n' '[tool.auditor.check]' 'allow = { \"tests/**\" = [\"unsorted-listing\"] }' >> pyproject.toml "
+        "&& auditor check",
+    ),
     "bad-image": Page(
         2,
         "The name after --image is empty.",
@@ -331,6 +340,12 @@ PAGES: dict[str, Page] = {
         "Set TMPDIR to one.",
         "TMPDIR=/big-disk/tmp auditor run -- python train.py --seed {seed}",
     ),
+    "no-such-path": Page(
+        2,
+        "A file or directory that was to be checked is not there.",
+        "Check its spelling. Paths are taken from the directory where auditor was called.",
+        "auditor check src train.py",
+    ),
     "no-such-project": Page(
         2,
         "The directory of the project does not exist.",
@@ -493,6 +508,13 @@ PAGES: dict[str, Page] = {
         "There is no such level.",
         "Choose bit-exact or seed-stable.",
         "auditor run --require seed-stable -- python train.py --seed {seed}",
+    ),
+    "unknown-rule": Page(
+        2,
+        "A rule that is selected, ignored or allowed is none of the rulebook, nor of what else is installed.",
+        "Check its spelling; auditor explain lists the rules. One that a distribution brings is there only where that "
+        "is installed.",
+        "auditor check --select unsorted-listing,cudnn-benchmark",
     ),
     "unknown-slug": Page(
         2,

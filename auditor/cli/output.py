@@ -12,8 +12,10 @@ from auditor.errors import UsageError
 
 if TYPE_CHECKING:
     from auditor.records.audit import Audit
+    from auditor.records.check import CheckReport
     from auditor.records.claims import ClaimsReport
     from auditor.records.environments import EnvironmentComparison
+    from auditor.rule import Rule
 
 FORMATS = ("terminal", "json", "junit", "markdown", "sarif", "fix-plan")
 
@@ -43,7 +45,7 @@ def renderer(name: str) -> Callable[[Audit], str]:
         case "sarif":
             from auditor.report import sarif
 
-            return sarif.render
+            return lambda audit: sarif.render(audit, _rules())
         case "fix-plan":
             from auditor.report import fix_plan
 
@@ -139,6 +141,41 @@ def show_claims(report: ClaimsReport) -> None:
 
     stream = screen()
     write(claims_terminal.render(report, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only))
+
+
+def check_renderer(name: str) -> Callable[[CheckReport], str]:
+    """The rendering of a check in a format."""
+    match name:
+        case "json":
+            from auditor.report import check
+
+            return check.render_json
+        case "sarif":
+            from auditor.report import sarif
+
+            return lambda report: sarif.render_check(report, _rules())
+        case "github":
+            from auditor.report import check_github
+
+            return check_github.render
+        case _:
+            from auditor.report import check_terminal
+
+            return check_terminal.render
+
+
+def drawn_check(report: CheckReport) -> str:
+    """A check as stdout can show it, as ``show`` does an audit."""
+    from auditor.report import check_terminal
+
+    stream = screen()
+    return check_terminal.render(report, width=stream.width, colour=stream.colour, ascii_only=stream.ascii_only)
+
+
+def _rules() -> dict[str, Rule]:
+    from auditor.rulebook import rulebook
+
+    return {name: check.rule for name, check in rulebook().items()}
 
 
 def check_plots(directory: Path) -> None:

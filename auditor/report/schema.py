@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from auditor.records import audit, claims, environments, lock
+from auditor.records import audit, check, claims, environments, lock
 from auditor.records.fingerprint import Fingerprint
 
 FILE = "schema/audit-1.json"
@@ -19,6 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     FILE: (audit.Audit, audit.SCHEMA, ("Audit",)),
     DRIFT: (lock.Drift, lock.DRIFT_SCHEMA, ("Drift",)),
+    "schema/check-1.json": (check.CheckReport, check.SCHEMA, ("CheckReport",)),
     "schema/claims-1.json": (claims.ClaimsReport, claims.SCHEMA, ("ClaimsReport",)),
     "schema/comparison-1.json": (environments.EnvironmentComparison, environments.SCHEMA, ("Pair", "Many")),
     "schema/fingerprint-1.json": (Fingerprint, "auditor.fingerprint/1", ("Fingerprint",)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import tokenize
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
 
 from auditor.records.check import Remark
 
@@ -54,9 +55,15 @@ class Allowances:
             for rule, used in rules.items():
                 at = self._written[line, rule]
                 if rule not in known:
-                    yield Remark("unknown-rule", f"allow[{rule}] names no rule", self._path, at)
+                    yield Remark("unknown-rule", f"allow[{rule}] names no rule{near(rule, known)}", self._path, at)
                 elif not used and rule not in unseen:
                     yield Remark("unused-allowance", f"allow[{rule}] allows nothing here", self._path, at)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """``; did you mean …?``, or nothing where nothing is like it."""
+    found = get_close_matches(word, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _code(line: str) -> bool:

@@ -59,9 +59,9 @@ def read(
 ) -> Reading:
     """Read one file; lines end with a line feed, and ``cells`` are a notebook's.
 
-    ``beside`` are the names of the files in its directory, which a document's rules may ask for; ``rules`` are the rules
-    to ask, by default all. Raises nothing for what the file holds: one that cannot be parsed gives a remark, and so does
-    a rule that fails on it.
+    ``beside`` are the names of the files in its directory, which a document's rules may ask for; ``rules`` are those
+    to ask, by default all. Raises nothing for what the file holds: one that cannot be parsed gives a remark, and so
+    does a rule that fails on it.
     """
     document = kind_of(PurePosixPath(path).name) if cells is None else None
     python = text if cells is None else cells.text

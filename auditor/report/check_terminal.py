@@ -1,0 +1,95 @@
+"""A check for a screen: each file's flaws with the line that has them, then what was found in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from auditor.records.check import CheckReport, Flaw
+from auditor.report import check
+from auditor.report.terminal import drawn, indented, item
+from auditor.report.wording import plain
+
+SHOWN_REMARKS = 20
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_MARGIN = 9  # columns before the source
+
+
+def render(report: CheckReport, *, width: int = 80, colour: bool = False, ascii_only: bool = False) -> str:
+    """The report as text for a terminal of ``width`` columns, ending with a line break."""
+
+    def parts(columns: int) -> Iterable[RenderableType]:
+        for file, flaws in groupby(report.flaws, key=lambda flaw: flaw.spot.file):
+            yield Text(plain(file), style="bold")
+            for flaw in flaws:
+                yield from _flaw(flaw, columns)
+            yield Text()
+        yield from _remarks([check.remark_line(remark) for remark in report.remarks])
+        yield Text(check.summary(report), style="bold" if report.flaws else "bold green")
+
+    return drawn(parts, width=width, colour=colour, ascii_only=ascii_only)
+
+
+def _flaw(flaw: Flaw, columns: int) -> Iterable[RenderableType]:
+    about: list[str] = [flaw.level]
+    if flaw.confidence != "high":
+        about.append(f"{flaw.confidence} confidence" if flaw.confidence == "medium" else "only possible")
+    if flaw.fix is not None:
+        about.append(check.FIXES[flaw.fix])
+    yield indented(
+        Text.assemble(
+            (f"{check.where(flaw)} ", "dim"),
+            (flaw.severity, _STYLES[flaw.severity]),
+            (f" {plain(flaw.rule)}", "bold"),
+            (f"  {' · '.join(about)}", "dim"),
+        )
+    )
+    yield Padding(Text(plain(flaw.message)), (0, 0, 0, 4))
+    if flaw.excerpt.strip():
+        yield _source(flaw, columns)
+
+
+def _source(flaw: Flaw, columns: int) -> Text:
+    """The line, and signs under what the flaw is; of a long line the part around it."""
+    spot, line = flaw.spot, flaw.excerpt
+    indent = len(line) - len(line.lstrip())
+    start = max(spot.column - 1, indent)
+    end = spot.end_column - 1 if spot.end_line == spot.line else len(line)
+    before, within, after = plain(line[indent:start]), plain(line[start:end]), plain(line[end:])
+    room = max(columns - _MARGIN, 20)
+    if cell_len(before) + min(cell_len(within), room // 2) > room:
+        kept = room // 3
+        while before and cell_len(before) > kept:
+            before = before[1:]
+        before = f"…{before}"
+    shown = before + within + after
+    if cell_len(shown) > room:
+        shown = set_cell_size(shown, room - 1) + "…"
+    signs = max(min(cell_len(within), room - cell_len(before)), 1)
+    return Text.assemble(
+        (f"{spot.line:>6} | ", "dim"),
+        shown,
+        "\n",
+        ("       | ", "dim"),
+        " " * cell_len(before),
+        ("^" * signs, _STYLES[flaw.severity]),
+        no_wrap=True,
+        overflow="crop",
+    )
+
+
+def _remarks(lines: Sequence[str]) -> Iterable[RenderableType]:
+    if not lines:
+        return
+    yield Text("Worth knowing", style="bold")
+    for line in lines[:SHOWN_REMARKS]:
+        yield item(Text(line, style="dim"))
+    if len(lines) > SHOWN_REMARKS:
+        yield indented(Text(f"and {len(lines) - SHOWN_REMARKS} more (--format json has all of them)", style="dim"))
+    yield Text()
