@@ -58,7 +58,8 @@ _CONVENTION = re.compile(
     r"""_?(
         (set|fix|init|initiali[sz]e|setup|set_up|reset|apply|make|same|control|configure|enforce)_?\w*(seed|seeds|seeding)
         | (seed|seeds|seeding)_?(everything|all|torch|global|globals|everywhere|rng|rngs|random|randomness|libraries)\w*
-        | (set|fix|init|setup|set_up|reset|control|enforce)_?(all_?)?(seed|seeds|random|rng|rngs)_?\w*
+        | (set|fix|init|setup|set_up|reset|control|enforce)_?(all_?)?(seed|seeds|random|randomness|rng|rngs)
+          _?(seed|seeds|state|states|everything|all|python|numpy|torch|cuda|worker|workers|generators?)?
         | random_seed | manual_seed | manual_seed_all | seed_env_and_all
         | (set|make|enable|setup|ensure|enforce|full)_?\w*(determinis|reproducib)\w*
     )""",
@@ -93,6 +94,7 @@ _TORCH_INIT = _words(
     "uniform_ normal_ trunc_normal_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
 )
 _RANDOM_SAMPLERS = {"RandomSampler": 3, "WeightedRandomSampler": 3, "SubsetRandomSampler": 1, "random_split": 2}
+_MAINS = frozenset({"main", "run", "train", "cli", "app"})
 _TRAINING_METHODS = frozenset({"backward", "fit", "learn", "train_on_batch", "partial_fit", "fit_one_cycle"})
 _OPTIMIZERS = re.compile(
     r"torch\.optim\.(SGD|Adam\w*|\w*Adam|RMSprop|Adagrad|Adadelta|LBFGS|Rprop|ASGD|Adafactor|Muon)"
@@ -116,6 +118,14 @@ class Draw(NamedTuple):
     node: ast.Call
     stream: Stream
     name: str
+
+
+class Seeding(NamedTuple):
+    """A call that seeds global streams, all of ``streams`` on all devices; ``seed`` is its seed, where it is told."""
+
+    node: ast.Call
+    streams: frozenset[Stream]
+    seed: ast.expr | None
 
 
 def seeded_by(call: Call) -> frozenset[Stream]:
@@ -150,9 +160,9 @@ def by_convention(name: str) -> bool:
     return _CONVENTION.fullmatch(name) is not None
 
 
-def seedings(module: Module) -> Iterator[tuple[ast.Call, frozenset[Stream]]]:
-    """The calls that seed, with the streams that each seeds; those on objects that are not known go by their names."""
-    return iter(_read(module).seedings)
+def seedings(module: Module) -> list[Seeding]:
+    """The calls that seed global streams, by line; those of objects that are not known go by their names."""
+    return _read(module).seedings
 
 
 def draws(module: Module) -> list[Draw]:
@@ -162,8 +172,8 @@ def draws(module: Module) -> list[Draw]:
 
 def stream_facts(module: Module) -> Iterator[str]:
     """``seeds:<stream>`` and ``draws:<stream>`` for each that is seeded or drawn from, and ``trains``."""
-    for _, streams in seedings(module):
-        for stream in streams:
+    for seeding in seedings(module):
+        for stream in seeding.streams:
             yield f"seeds:{stream}"
     for draw in draws(module):
         yield f"draws:{draw.stream}"
@@ -172,30 +182,41 @@ def stream_facts(module: Module) -> Iterator[str]:
 
 
 class _Streams(NamedTuple):
-    seedings: list[tuple[ast.Call, frozenset[Stream]]]
+    seedings: list[Seeding]
     draws: list[Draw]
+    trains: ast.Call | None
 
 
 @lru_cache(maxsize=4)
 def _read(module: Module) -> _Streams:
-    seeding: list[tuple[ast.Call, frozenset[Stream]]] = []
+    seeding: list[Seeding] = []
     drawing: list[Draw] = []
+    training: list[ast.Call] = []
     for name in module.called:
+        if _OPTIMIZERS.fullmatch(name):
+            training += [call.node for call in module.calls(name)]
         for call in module.calls(name):
             streams = seeded_by(call)
             if streams:
-                seeding.append((call.node, streams))
+                given = call.argument("seed", 0)
+                seeding.append(Seeding(call.node, streams, given if isinstance(given, ast.expr) else None))
             stream = _drawn_by(module, call)
             if stream is not None:
                 drawing.append(Draw(call.node, stream, name))
+    learning = learns(module)
     for node in module.all(ast.Call):
+        if not isinstance(node.func, ast.Attribute):
+            continue
+        called = node.func.attr
+        if called in _TRAINING_METHODS and learning:
+            training.append(node)
         # manual_seed of an object that is not known is a generator's.
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else "manual_seed"
-        if called != "manual_seed" and by_convention(called) and module.name(node.func) is None:
-            seeding.append((node, frozenset(ALL)))
-    seeding.sort(key=lambda one: _at(one[0]))
+        elif called != "manual_seed" and by_convention(called) and module.name(node.func) is None:
+            seeds = [*node.args, *(one.value for one in node.keywords if one.arg == "seed")]
+            seeding.append(Seeding(node, frozenset(ALL), seeds[0] if seeds else None))
+    seeding.sort(key=lambda one: _at(one.node))
     drawing.sort(key=lambda one: _at(one.node))
-    return _Streams(seeding, drawing)
+    return _Streams(seeding, drawing, min(training, key=_at, default=None))
 
 
 def _at(node: ast.Call) -> tuple[int, int]:
@@ -242,18 +263,7 @@ def _torch_draws(module: Module, call: Call, rest: str) -> bool:
 
 def trains(module: Module) -> ast.Call | None:
     """The first sign that a file trains: an optimizer made, a ``backward`` or ``fit``; None where there is none."""
-    return _trains(module)
-
-
-@lru_cache(maxsize=4)
-def _trains(module: Module) -> ast.Call | None:
-    for node in module.all(ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr in _TRAINING_METHODS and learns(module):
-            return node
-        name = module.name(node.func)
-        if name is not None and _OPTIMIZERS.fullmatch(name):
-            return node
-    return None
+    return _read(module).trains
 
 
 def learns(module: Module) -> bool:
@@ -285,18 +295,13 @@ def _guard(module: Module) -> ast.If | None:
 
 
 def _acts(module: Module) -> bool:
-    """Whether the top level calls a function of this file, or trains by itself."""
+    """Whether the top level starts this file's main function, or trains by itself."""
+    started = trains(module)
     for node in module.tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        value = node.value if isinstance(node, (ast.Expr, ast.Assign)) else None
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(value, ast.Call)
-            and (module.name(value.func) or "").startswith(".")
-        ):
-            return True
-    started = _trains(module)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            called = (module.name(node.value.func) or "").removeprefix(".")
+            if called in _MAINS or (called and started is not None and module.definition(node.value.func) is not None):
+                return True
     return started is not None and module.function(started) is None and module.class_(started) is None
 
 
@@ -311,3 +316,77 @@ def stands_alone(module: Module) -> bool:
     if any(node.level for node in module.all(ast.ImportFrom)):
         return False
     return all(name in _COMMON or name in sys.stdlib_module_names for name in module.imports)
+
+
+class Unseeded(NamedTuple):
+    """A program that leaves a stream unseeded: where it first draws from it.
+
+    ``draws`` is the dotted name of what draws, empty where only other files do. ``trains`` says whether the program
+    trains a model. ``told`` says that it hands a seed to something of a library that is not known here. ``unless`` and
+    ``given`` are a sighting's.
+    """
+
+    node: ast.Call
+    draws: str
+    trains: bool
+    told: bool
+    unless: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+def unseeded(module: Module, stream: Stream) -> Unseeded | None:
+    """Whether a file is a program that draws from a stream, by itself or by what it imports, and does not seed it."""
+    if any(stream in one.streams for one in seedings(module)) or not is_program(module):
+        return None
+    own = next((one for one in draws(module) if one.stream == stream), None)
+    training = trains(module)
+    alone = stands_alone(module)
+    node = own.node if own is not None else None if alone else training
+    if node is None:
+        return None
+    return Unseeded(
+        node,
+        own.name if own is not None else "",
+        training is not None,
+        _tells_a_seed(module),
+        () if alone else (f"seeds:{stream}",),
+        () if own is not None else (f"draws:{stream}",),
+    )
+
+
+def _tells_a_seed(module: Module) -> bool:
+    """Whether a seed is handed to something of which it is not known what it does with it."""
+    for name in module.called:
+        root, _, rest = name.partition(".")
+        if root in ("numpy", "torch", "random", "sklearn", "argparse") or root in _ELSEWHERE or "()" in rest:
+            continue
+        for call in module.calls(name):
+            if any(given.arg in ("seed", "random_seed", "manual_seed", "rng_seed") for given in call.keywords):
+                return True
+    return False
+
+
+def seeding_line(module: Module, stream: Stream) -> tuple[str, tuple[str, ...]]:
+    """The line that seeds a stream, in the names that a file gives the library, and what must be imported for it."""
+    library, call = {"python": ("random", "seed"), "numpy": ("numpy", "random.seed")}.get(
+        stream, ("torch", "manual_seed")
+    )
+    for node in module.tree.body:
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                if one.name == library:
+                    return f"{one.asname or library}.{call}(0)", ()
+    return f"{library}.{call}(0)", (library,)
+
+
+def first_action(module: Module) -> ast.stmt | None:
+    """The statement before which a program does nothing but import and define."""
+    guard = _guard(module)
+    passive = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for number, node in enumerate(module.tree.body):
+        if isinstance(node, passive) or (number == 0 and isinstance(node, ast.Expr)):
+            continue
+        if isinstance(node, ast.Assign) and not any(isinstance(one, ast.Call) for one in ast.walk(node.value)):
+            continue
+        return guard.body[0] if node is guard and guard is not None else node
+    return None

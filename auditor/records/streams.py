@@ -1,0 +1,40 @@
+"""What traces say of the random streams: which are drawn from unseeded, and what a worker begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.records.evidence import RunEvidence
+from auditor.records.trace import Place, Worker
+
+STREAM_NAMES = {
+    "python": "Python's random module",
+    "numpy": "NumPy's global stream",
+    "torch": "torch's CPU stream",
+    "torch-cuda": "torch's CUDA stream",
+    "numpy-generator": "the NumPy generators",
+}
+
+
+def drawn_unseeded(runs: Sequence[RunEvidence], stream: str) -> Iterator[tuple[str, Place | None]]:
+    """The processes that drew from a stream that they never seeded, by role, with the line that drew where it is told.
+
+    A forked child's streams were its parent's to seed.
+    """
+    for run in runs:
+        for trace in run.processes:
+            if trace.streams is None or trace.hello.kind == "fork" or not trace.streams.drawn.get(stream):
+                continue
+            if not any(seed.stream == stream and seed.value is not None for seed in trace.seeds):
+                drawing = (one.place for one in trace.draws if one.stream == stream and not one.seeded)
+                yield trace.role, next(drawing, None)
+
+
+def worker_states(line: Worker) -> dict[str, str]:
+    """The state of each stream and each generator that the dataset holds, by what it is called in words."""
+    states = {f"the dataset's generator {name}": state for name, state in line.held.items()}
+    for name, state in line.streams.items():
+        # The streams' digest over all generators says again what those that the dataset holds already say.
+        if name != "numpy-generator" or not line.held:
+            states[STREAM_NAMES.get(name, name)] = state
+    return states
