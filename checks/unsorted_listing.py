@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from auditor.records.trace import Place
-from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
+from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Call, Module
+from auditor.source.sequences import Use, in_words, uses
+from auditor.source.streams import is_test, learns
 
 _BAD = """import os
 import pathlib
@@ -21,6 +25,29 @@ for name in os.listdir("data"):
     order += name
 pathlib.Path("results.txt").write_text(order)
 """
+_PATHS = """from pathlib import Path
+
+
+class Images:
+    def __init__(self, root: str) -> None:
+        self.root = Path(root)
+        self.files = list((self.root / "images").glob("*.txt"))
+        self.labels = {path.name: number for number, path in enumerate(self.files)}
+
+
+(Path("data") / "images").mkdir(parents=True, exist_ok=True)
+for name in "bac":
+    (Path("data") / "images" / f"{name}.txt").write_text(name)
+print(Images("data").labels)
+"""
+_WALK = """import os
+
+samples = []
+for folder, _, names in os.walk("."):
+    for name in names:
+        samples.append(os.path.join(folder, name))
+print(samples[:1])
+"""
 
 RULE = Rule(
     id="unsorted-listing",
@@ -31,50 +58,123 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "os.listdir, os.scandir, glob and pathlib's iterdir and glob give names in the order of the file system, which "
-        "is another one on another machine, after a copy, or on another day. Samples that are numbered, split or "
-        "shuffled by it are others then, whatever the seed."
+        "os.listdir, os.scandir, os.walk, glob and pathlib's iterdir and glob give names in the order of the file "
+        "system, which is another one on another machine, after a copy, or on another day. Samples that are numbered, "
+        "split or shuffled by it are others then, whatever the seed."
     ),
     remedy="Sort it: sorted(os.listdir(path)).",
-    bad=(Example(_BAD),),
-    good=(Example(_BAD.replace('os.listdir("data")', 'sorted(os.listdir("data"))')),),
+    bad=(
+        Example(_BAD),
+        Example(_PATHS),
+        Example(_WALK),
+        Example('import glob\nimport random\n\nrandom.seed(0)\nprint(random.sample(glob.glob("*"), 1))\n'),
+    ),
+    good=(
+        Example(_BAD.replace('os.listdir("data")', 'sorted(os.listdir("data"))')),
+        Example(
+            _PATHS.replace('list((self.root / "images").glob("*.txt"))', 'sorted((self.root / "images").glob("*"))')
+        ),
+        Example(_WALK.replace("print(", "samples.sort()\nprint(")),
+        # Whatever the order, these do the same.
+        Example('import os\n\nfor name in os.listdir("."):\n    if name.endswith(".tmp"):\n        os.remove(name)\n'),
+        Example('import os\n\nprint(len(os.listdir(".")), max(os.listdir("."), key=os.path.getmtime))\n'),
+        Example(
+            'import glob\n\nsteps = [int(name.split("_")[1]) for name in glob.glob("step_*")]\nsteps.sort()\n'
+            "print(steps[-1:])\n"
+        ),
+        Example('import os\n\nif "model.pt" in os.listdir("."):\n    print("found")\n'),
+    ),
     sources=(
         "https://docs.python.org/3/library/os.html#os.listdir",
         "https://docs.python.org/3/library/glob.html#glob.glob",
     ),
 )
 
-_LISTINGS = ("os.listdir", "os.scandir", "glob.glob", "glob.iglob")
+_LISTINGS = ("os.listdir", "os.scandir", "os.walk", "glob.glob", "glob.iglob")
 _METHODS = ("iterdir", "glob", "rglob")
-_PATHS = ("pathlib.Path()", "pathlib.PosixPath()")
+_PATH_TYPES = ("pathlib.Path()", "pathlib.PosixPath()")
+_NUMERIC = ("numpy", "pandas", "PIL", "cv2", "scipy")
+_SYSTEM = ("/sys/", "/proc/", "/dev/", "/etc/", "/usr/")
+_PATHLIKE = re.compile(r"(^|_)(path|dir|directory|folder|root|base|parent|here|home)s?(_|$|\d)", re.IGNORECASE)
+_UNCERTAIN: frozenset[Use] = frozenset({"summed", "yielded", "picked", "first", "returned", "kept", "passed"})
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
-    """Listings that are looped over or made a list of, unless they are sorted."""
+    """Listings of whose names something is made in the order in which they come."""
+    test = is_test(module)
+    data = learns(module) or not module.imports.isdisjoint(_NUMERIC)
+    if PurePosixPath(module.path).name == "setup.py":
+        return
     for call in (*module.calls(*_LISTINGS), *_of_paths(module)):
-        if module.order_matters(call.node):
-            # Entries of os.scandir have no order of their own.
-            sortable = call.name != "os.scandir"
-            yield Sighting(
-                call.node,
-                f"{call.name.replace('()', '')} gives names in the order of the file system",
-                fix=Fix(module.wrapped(call.node, "sorted(", ")"), safe=True) if sortable else None,
-            )
+        if _of_the_system(module, call):
+            continue
+        found = uses(module, call.node)
+        if not found or (call.name == "os.walk" and _walk_is_sorted(module, call.node)):
+            continue
+        confidence: Confidence | None = "possible" if test else "medium" if found <= _UNCERTAIN or not data else None
+        name = call.name.replace("()", "")
+        # Entries of os.scandir have no order of their own; sorting what os.walk gives would not sort the names in it.
+        sortable = call.name not in ("os.scandir", "os.walk")
+        yield Sighting(
+            call.node,
+            f"{name} gives names in the order of the file system, and they are {in_words(found)}",
+            fix=Fix(module.wrapped(call.node, "sorted(", ")"), safe=True) if sortable else None,
+            confidence=confidence,
+        )
+
+
+def _of_the_system(module: Module, call: Call) -> bool:
+    """Whether it is a directory of devices or processes."""
+    return any(
+        isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(_SYSTEM)
+        for node in ast.walk(call.node)
+    )
 
 
 def _of_paths(module: Module) -> Iterator[Call]:
-    for owner in _PATHS:
+    for owner in _PATH_TYPES:
         yield from module.calls(*(f"{owner}.{method}" for method in _METHODS))
     if "pathlib" not in module.imports:
         return
-    # Path("a") / name is a path, too.
     for node in module.all(ast.Call):
         if (
             isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("iterdir", "rglob")
+            and node.func.attr in _METHODS
             and module.name(node.func) is None
+            and (node.func.attr != "glob" or _is_path(module, node.func.value))
         ):
             yield Call(node, f"pathlib.Path().{node.func.attr}", None, False)
+
+
+def _is_path(module: Module, node: ast.expr) -> bool:
+    """Whether something is a path, as far as its making or its name tells."""
+    match node:
+        case ast.BinOp(op=ast.Div()):
+            return True
+        case ast.Attribute(attr="parent"):
+            return True
+        case ast.Attribute():
+            return _PATHLIKE.search(node.attr) is not None
+        case ast.Name():
+            return _PATHLIKE.search(node.id) is not None
+    return (module.name(node) or "") in _PATH_TYPES
+
+
+def _walk_is_sorted(module: Module, call: ast.Call) -> bool:
+    """Whether a loop over ``os.walk`` sorts the directories in place, and so the walk."""
+    loop = module.parent(call)
+    if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Tuple) or len(loop.target.elts) != 3:
+        return False
+    folders = loop.target.elts[1]
+    name = folders.id if isinstance(folders, ast.Name) else ""
+    for node in (inner for statement in loop.body for inner in ast.walk(statement)):
+        if isinstance(node, ast.Attribute) and node.attr == "sort" and getattr(node.value, "id", "") == name:
+            return True
+        if isinstance(node, ast.Assign) and "sorted" in module.segment(node.value):
+            target = node.targets[0]
+            if isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == name:
+                return True
+    return False
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:
