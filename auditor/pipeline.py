@@ -58,6 +58,7 @@ def audit(request: Request, on_event: Callable[[Event], None]) -> Audit:
     user can mend, Inconclusive ``interrupted`` where the interrupt came after the last run.
     """
     experiment.preflight(request)
+    _check_rules(Path(request.project))
     if request.resume is not None:
         store = Store.open(request.resume)
     else:
@@ -491,6 +492,17 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: 
     )
 
 
+def _check_rules(project: Path) -> None:
+    """Make sure that the rules, and the project's settings of them, can be used, before anything is run.
+
+    Raises UsageError ``bad-rule``, ``bad-configuration`` or ``unknown-rule``.
+    """
+    from auditor.rulebook import rulebook
+    from auditor.rulebook.settings import Configurations
+
+    Configurations(rulebook().keys()).of(project)
+
+
 class _Found(NamedTuple):
     """The findings of an audit, gravest first, and what there is to know about them."""
 
@@ -511,7 +523,11 @@ def _findings(
     """What the runs and the project's source show together; the source is read once, and what it showed is kept."""
     from auditor.rulebook import agreement
 
-    sighted = agreement.sight(evidence, store.project_source) if now and evidence else store.read_sighted()
+    sighted = (
+        agreement.sight(evidence, store.project_source, Path(store.header.project))
+        if now and evidence
+        else store.read_sighted()
+    )
     if now and sighted is not None:
         store.write_sighted(sighted)
     agreed = agreement.agree(observed, sighted)

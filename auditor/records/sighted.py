@@ -10,7 +10,7 @@ SCHEMA = "auditor.sighted/1"
 
 
 class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that a comment allows, with the line of code that it is allowed on."""
+    """A rule that a comment allows on a line of code, or settings in a whole file (``line`` 0)."""
 
     rule: str
     file: str
@@ -27,7 +27,8 @@ class Unread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sighted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``checks.json``: what reading the project's own source files found, as the runs executed them.
 
-    ``files`` counts those that were read. Flaws of ``possible`` confidence are left out, and those that comments allow.
+    ``files`` counts those that were read. Flaws that comments or settings allow are left out; those of ``possible``
+    confidence are here, and count where the runs show them too. ``faults`` are rules that failed on a file, in words.
     ``more`` counts what the runs did not tell: files of the project without a name, processes without files.
     """
 
@@ -35,10 +36,11 @@ class Sighted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flaws: tuple[Flaw, ...]
     allowed: tuple[Allowed, ...]
     unread: tuple[Unread, ...]
+    faults: tuple[str, ...] = ()
     more: int = 0
     schema: str = SCHEMA
 
     @property
     def complete(self) -> bool:
-        """Whether every source file of the project that a run executed was read."""
-        return not self.unread and not self.more
+        """Whether every source file of the project that a run executed was read by every rule."""
+        return not (self.unread or self.faults or self.more)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import decode_source
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from auditor.errors import UsageError
 from auditor.records.audit import Finding
 from auditor.records.check import Flaw
 from auditor.records.evidence import RunEvidence
@@ -16,6 +19,7 @@ from auditor.records.sighted import Allowed, Sighted, Unread
 from auditor.records.trace import Place
 from auditor.rulebook import rulebook
 from auditor.rulebook.checking import Reading, read, report
+from auditor.rulebook.settings import Configurations
 from auditor.rulebook.watching import finding_order
 
 MOST = 1 << 20
@@ -31,17 +35,24 @@ _SOURCE_ELSEWHERE = "seen in these runs; the source shows it elsewhere"
 
 
 class Agreed(msgspec.Struct, frozen=True):
-    """The findings of both senses, and those of the runs that a comment in the source allows."""
+    """The findings of both senses, and those of the runs that the project allows."""
 
     findings: tuple[Finding, ...]
     allowed: tuple[Finding, ...]
 
 
-def sight(runs: Sequence[RunEvidence], source: Callable[[str], bytes | None]) -> Sighted:
+class _Wishes(NamedTuple):
+    """What settings say of one file: the rules that are allowed in it, and those that are not asked there."""
+
+    allowed: frozenset[str] = frozenset()
+    unasked: frozenset[str] = frozenset()
+
+
+def sight(runs: Sequence[RunEvidence], source: Callable[[str], bytes | None], project: Path | None = None) -> Sighted:
     """Read the project's own source files that the runs executed, as they executed them.
 
     ``source`` gives the bytes of a file of the project by its name, or None. One whose digest is not that of the runs
-    is another file by now, and is not read.
+    is another file by now, and is not read. Where ``project`` lies says which settings hold.
     """
     digests: dict[str, set[str]] = defaultdict(set)
     left_out, silent = 0, 0
@@ -73,13 +84,52 @@ def sight(runs: Sequence[RunEvidence], source: Callable[[str], bytes | None]) ->
             one._replace(candidates=tuple(candidate for candidate in one.candidates if not candidate.unless))
             for one in readings
         ]
+    faults = [
+        f"{remark.file}: {remark.message}" for one in readings for remark in one.remarks if remark.kind == "fault"
+    ]
+    wishes, problem = _wishes(project, [one.path for one in readings])
+    allowed = [Allowed(rule, one.path, line) for one in readings for rule, line in one.allowed]
+    allowed += [Allowed(rule, name, 0) for name, one in wishes.items() for rule in sorted(one.allowed)]
+    flaws = report(readings, possible=True).flaws
     return Sighted(
         files=len(readings),
-        flaws=report(readings, possible=True).flaws,
-        allowed=tuple(Allowed(rule, one.path, line) for one in readings for rule, line in one.allowed),
+        flaws=tuple(_wished(flaw, wishes) for flaw in flaws if flaw.rule not in wishes[flaw.spot.file].allowed),
+        allowed=tuple(allowed),
         unread=tuple(unread),
+        faults=(*faults, *problem),
         more=left_out + silent,
     )
+
+
+def _wishes(project: Path | None, names: Sequence[str]) -> tuple[dict[str, _Wishes], tuple[str, ...]]:
+    """What the settings say of each file, and what is wrong with them."""
+    found = dict.fromkeys(names, _Wishes())
+    if project is None:
+        return found, ()
+    known = frozenset(rulebook())
+    configurations = Configurations(known)
+    try:
+        for name in names:
+            configuration = configurations.of((project / name).parent)
+            if configuration is None:
+                continue
+            path, settings = project / name, configuration.settings
+            asked = (known if settings.select is None else frozenset(settings.select)) - frozenset(settings.ignore)
+            found[name] = _Wishes(
+                frozenset(rule for one in configuration.allows(path) for rule in one.rules),
+                known if configuration.excludes(path) else known - asked,
+            )
+    except UsageError as error:
+        # It was in order when the audit began, and the runs are worth more than it is.
+        return found, (error.what,)
+    return found, ()
+
+
+def _wished(flaw: Flaw, wishes: Mapping[str, _Wishes]) -> Flaw:
+    """A flaw, which counts only where the runs show it too if its rule is not to be asked."""
+    if flaw.rule not in wishes[flaw.spot.file].unasked:
+        return flaw
+    return msgspec.structs.replace(flaw, confidence="possible")
 
 
 def _other(data: bytes | None, digests: set[str]) -> str:
@@ -94,15 +144,13 @@ def _other(data: bytes | None, digests: set[str]) -> str:
 
 
 def _read(name: str, data: bytes) -> tuple[Reading | None, str]:
+    """A file's reading, or why there is none."""
     try:
         reading = read(name, decode_source(data))
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         return None, f"it is no text that Python reads ({error})"
-    except Exception as error:
-        # Rules may be anybody's: one that fails on a file must not cost the audit.
-        return None, f"a rule failed on it ({type(error).__name__}: {error})"
-    problem = next((remark for remark in reading.remarks if remark.kind == "unread"), None)
-    return (reading, "") if problem is None else (None, problem.message)
+    problem = next((remark.message for remark in reading.remarks if remark.kind == "unread"), None)
+    return (reading, "") if problem is None else (None, problem.removeprefix("not read: "))
 
 
 def agree(observed: Iterable[Finding], sighted: Sighted | None) -> Agreed:
@@ -117,7 +165,7 @@ def agree(observed: Iterable[Finding], sighted: Sighted | None) -> Agreed:
     allowed = []
     for finding in observed:
         place = finding.location
-        if place is not None and (finding.rule, place.file, place.line) in speaks:
+        if place is not None and speaks & {(finding.rule, place.file, line) for line in (0, place.line)}:
             allowed.append(finding)
         else:
             seen[finding.rule].append(finding)
@@ -135,10 +183,10 @@ def notes(agreed: Agreed, sighted: Sighted | None) -> tuple[str, ...]:
     said = []
     for one in agreed.allowed:
         where = f" at {one.location.file}:{one.location.line}" if one.location is not None else ""
-        said.append(f"{one.rule}{where} is allowed by a comment in the source")
+        said.append(f"{one.rule}{where} is allowed in the project")
     if sighted is not None:
         unread = [f"{one.file} was not read for flaws: {one.why}" for one in sighted.unread]
-        said += unread[:_SHOWN]
+        said += [*sighted.faults, *unread[:_SHOWN]]
         if len(unread) > _SHOWN:
             said.append(f"{len(unread) - _SHOWN} more of the project's source files were not read for flaws")
     return tuple(dict.fromkeys(said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_comment_allows_what_the_runs_show(make: Make, runs: Any) -> None:
     agreed = agree([seen(4)], found)
     assert 4 not in [line for line, _, _ in told(agreed)]
     assert agreed.allowed == (seen(4),)
-    assert notes(agreed, found) == ("unseeded-numpy-generator at train.py:4 is allowed by a comment in the source",)
+    assert notes(agreed, found) == ("unseeded-numpy-generator at train.py:4 is allowed in the project",)
 
 
 def test_files_that_are_not_what_was_run_are_not_read(make: Make, runs: Any) -> None:
@@ -157,3 +158,22 @@ def test_every_rule_of_one_sense_says_which_it_was(make: Make, runs: Any) -> Non
     (finding,) = agree([], msgspec.structs.replace(found, flaws=(flaw,))).findings
     assert finding.message.endswith("(seen in the source)")
     assert finding.severity == flaw.severity
+
+
+def test_settings_of_the_project_hold(make: Make, runs: Any, tmp_path: Path) -> None:
+    files = {"train.py": UNSEEDED, "tests/test_train.py": UNSEEDED, "old/train.py": UNSEEDED}
+    settings = f'[tool.auditor.check]\nexclude = ["old/"]\nallow = {{"tests/" = ["{RULE}"]}}\n'
+    (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
+    there = {name: text.encode() for name, text in files.items()}
+    found = sight([evidence(make, runs, files)], there.get, tmp_path)
+    assert {one.location.file for one in agree([], found).findings if one.location} == {"train.py"}
+    in_tests = Finding(RULE, "made without a seed", "warning", Place("tests/test_train.py", 3))
+    assert agree([in_tests], found).allowed == (in_tests,)
+    in_old = Finding(RULE, "made without a seed", "warning", Place("old/train.py", 3))
+    assert [one.senses for one in agree([in_old], found).findings if one.location == in_old.location] == [
+        ("source", "run")
+    ]
+    (tmp_path / "pyproject.toml").write_text(settings + "selects = []\n", encoding="utf-8")
+    broken = sight([evidence(make, runs, files)], there.get, tmp_path)
+    assert not broken.complete
+    assert any("selects" in note for note in notes(Agreed((), ()), broken))
