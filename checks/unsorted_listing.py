@@ -14,40 +14,38 @@ from auditor.source import Call, Module
 from auditor.source.sequences import Use, in_words, uses
 from auditor.source.streams import is_test, learns
 
-_BAD = """import os
-import pathlib
+_DATA = """import json
+from pathlib import Path
 
-pathlib.Path("data").mkdir(exist_ok=True)
-for name in ("b", "a", "c"):
-    pathlib.Path("data", name).write_text(name)
-order = ""
-for name in os.listdir("data"):
-    order += name
-pathlib.Path("results.txt").write_text(order)
+folder = Path("data")
+folder.mkdir(exist_ok=True)
+for name in ("b", "a"):
+    (folder / name).write_text(name)
 """
-_PATHS = """from pathlib import Path
-
+_SAVE = 'Path("results.json").write_text(json.dumps({"a": labels["a"]}))\n'
+_BAD = f"""import os
+{_DATA}
+labels = {{name: number for number, name in enumerate(os.listdir(folder))}}
+{_SAVE}"""
+_PATHS = f"""{_DATA}
 
 class Images:
     def __init__(self, root: str) -> None:
         self.root = Path(root)
-        self.files = list((self.root / "images").glob("*.txt"))
-        self.labels = {path.name: number for number, path in enumerate(self.files)}
+        self.files = list((self.root / "data").glob("*"))
+        self.labels = {{path.name: number for number, path in enumerate(self.files)}}
 
 
-(Path("data") / "images").mkdir(parents=True, exist_ok=True)
-for name in "bac":
-    (Path("data") / "images" / f"{name}.txt").write_text(name)
-print(Images("data").labels)
-"""
-_WALK = """import os
-
+labels = Images(".").labels
+{_SAVE}"""
+_WALK = f"""import os
+{_DATA}
 samples = []
-for folder, _, names in os.walk("."):
+for _, _, names in os.walk("data"):
     for name in names:
-        samples.append(os.path.join(folder, name))
-print(samples[:1])
-"""
+        samples.append(name)
+labels = dict(zip(samples, range(2)))
+{_SAVE}"""
 
 RULE = Rule(
     id="unsorted-listing",
@@ -67,14 +65,16 @@ RULE = Rule(
         Example(_BAD),
         Example(_PATHS),
         Example(_WALK),
-        Example('import glob\nimport random\n\nrandom.seed(0)\nprint(random.sample(glob.glob("*"), 1))\n'),
+        Example(
+            _BAD.replace("import os", "import glob\nimport random")
+            .replace("enumerate(os.listdir(folder))", "enumerate(names)")
+            .replace("labels =", 'random.seed(0)\nnames = random.sample(glob.glob("*", root_dir="data"), 2)\nlabels =')
+        ),
     ),
     good=(
-        Example(_BAD.replace('os.listdir("data")', 'sorted(os.listdir("data"))')),
-        Example(
-            _PATHS.replace('list((self.root / "images").glob("*.txt"))', 'sorted((self.root / "images").glob("*"))')
-        ),
-        Example(_WALK.replace("print(", "samples.sort()\nprint(")),
+        Example(_BAD.replace("os.listdir(folder)", "sorted(os.listdir(folder))")),
+        Example(_PATHS.replace('list((self.root / "data").glob("*"))', 'sorted((self.root / "data").glob("*"))')),
+        Example(_WALK.replace("labels =", "samples.sort()\nlabels =")),
         # Whatever the order, these do the same.
         Example('import os\n\nfor name in os.listdir("."):\n    if name.endswith(".tmp"):\n        os.remove(name)\n'),
         Example('import os\n\nprint(len(os.listdir(".")), max(os.listdir("."), key=os.path.getmtime))\n'),
