@@ -1,0 +1,75 @@
+"""A dataset that is loaded from a hub as it stands on the day."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from auditor.rule import Example, Rule, Sighting
+from auditor.source import ABSENT, Module
+from auditor.source.hub import moving, repository
+from auditor.source.streams import is_test
+
+_BAD = """from datasets import load_dataset
+
+train = load_dataset("example-org/reviews", split="train")
+"""
+
+RULE = Rule(
+    id="unpinned-dataset-revision",
+    title="A dataset is loaded from a hub without a revision",
+    topic="domains",
+    level="seed-stable",
+    severity="warning",
+    confidence="high",
+    since="0.1.0",
+    why=(
+        "A dataset on a hub can be pushed to: rows are corrected, removed or added under the same name. Without "
+        "revision=, load_dataset gives the newest state of its main branch, so that the same seed trains on other data."
+    ),
+    remedy="Name the commit: load_dataset(name, revision='<commit>').",
+    bad=(
+        Example(_BAD, needs=("datasets",), runs=False),
+        Example("import datasets\n\ntest = datasets.load_dataset('imdb')['test']\n", needs=("datasets",), runs=False),
+    ),
+    good=(
+        Example(
+            _BAD.replace("split=", 'revision="0f2c8f3b9a1d4e5f60718293a4b5c6d7e8f90a1b", split='),
+            needs=("datasets",),
+            runs=False,
+        ),
+        Example(
+            "from datasets import load_dataset\n\n\ndef load(name):\n    load_dataset('csv', data_files='train.csv')\n"
+            "    load_dataset('data/train')\n    load_dataset('loader.py')\n    return load_dataset(name)\n",
+            needs=("datasets",),
+            runs=False,
+        ),
+    ),
+    sources=(
+        "https://huggingface.co/docs/datasets/loading#hugging-face-hub",
+        "https://huggingface.co/docs/datasets/package_reference/loading_methods#datasets.load_dataset.revision",
+    ),
+)
+
+# What builds a dataset from files that are named beside it.
+_BUILDERS = frozenset(
+    {"csv", "json", "parquet", "text", "imagefolder", "audiofolder", "videofolder", "webdataset", "arrow", "pandas"}
+    | {"xml", "sql", "generator", "spark", "cache", "pdffolder", "hdf5", "lance", "niftifolder"}
+)
+
+
+def see_source(module: Module) -> Iterator[Sighting]:
+    """Names of datasets given to load_dataset with no revision, or with a branch."""
+    if "datasets" not in module.imports or is_test(module):
+        return
+    for call in module.calls("datasets.load_dataset", "datasets.load_dataset_builder"):
+        name, revision = call.argument("path", 0), call.argument("revision")
+        if not isinstance(name, ast.expr) or call.has("data_dir") or module.constant(name) in _BUILDERS:
+            continue
+        repo = repository(module, name, bare=True)
+        if repo is None:
+            continue
+        if revision is ABSENT:
+            yield Sighting(call.node, f"load_dataset gives {repo} as it stands on the day: no revision is named")
+        elif moving(module, revision):
+            yield Sighting(call.node, f"load_dataset gives {repo} from a branch, which moves")
