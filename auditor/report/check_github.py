@@ -6,6 +6,8 @@ from auditor.records.check import CheckReport, Flaw, Remark
 from auditor.report import check
 from auditor.report.wording import plain
 
+# Of a file's name: line breaks have an escape of their own, the rest could act on a terminal.
+_CONTROLS = {number: f"\\x{number:02x}" for number in range(32) if chr(number) not in "\r\n"}
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
@@ -50,4 +52,4 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(text.translate(_CONTROLS)).replace(":", "%3A").replace(",", "%2C")

@@ -28,7 +28,7 @@ def render(report: CheckReport, *, width: int = 80, colour: bool = False, ascii_
         for file, flaws in groupby(report.flaws, key=lambda flaw: flaw.spot.file):
             yield Text(plain(file), style="bold")
             for flaw in flaws:
-                yield from _flaw(flaw, columns)
+                yield from _flaw(flaw, columns, ascii_only)
             yield Text()
         yield from _remarks([check.remark_line(remark) for remark in report.remarks])
         yield Text(check.summary(report), style="bold" if report.flaws else "bold green")
@@ -36,7 +36,7 @@ def render(report: CheckReport, *, width: int = 80, colour: bool = False, ascii_
     return drawn(parts, width=width, colour=colour, ascii_only=ascii_only)
 
 
-def _flaw(flaw: Flaw, columns: int) -> Iterable[RenderableType]:
+def _flaw(flaw: Flaw, columns: int, ascii_only: bool) -> Iterable[RenderableType]:
     about: list[str] = [flaw.level]
     if flaw.confidence != "high":
         about.append(f"{flaw.confidence} confidence" if flaw.confidence == "medium" else "only possible")
@@ -52,25 +52,23 @@ def _flaw(flaw: Flaw, columns: int) -> Iterable[RenderableType]:
     )
     yield Padding(Text(plain(flaw.message)), (0, 0, 0, 4))
     if flaw.excerpt.strip():
-        yield _source(flaw, columns)
+        yield _source(flaw, columns, ascii_only)
 
 
-def _source(flaw: Flaw, columns: int) -> Text:
+def _source(flaw: Flaw, columns: int, ascii_only: bool) -> Text:
     """The line, and signs under what the flaw is; of a long line the part around it."""
     spot, line = flaw.spot, flaw.excerpt
     indent = len(line) - len(line.lstrip())
     start = max(spot.column - 1, indent)
     end = spot.end_column - 1 if spot.end_line == spot.line else len(line)
-    before, within, after = plain(line[indent:start]), plain(line[start:end]), plain(line[end:])
+    before, within, after = (_shown(part, ascii_only) for part in (line[indent:start], line[start:end], line[end:]))
+    more = "..." if ascii_only else "…"
     room = max(columns - _MARGIN, 20)
-    if cell_len(before) + min(cell_len(within), room // 2) > room:
-        kept = room // 3
-        while before and cell_len(before) > kept:
-            before = before[1:]
-        before = f"…{before}"
+    if cell_len(before) + min(cell_len(within), room // 2) > room - len(more):
+        before = more + _last(before, room // 3)
     shown = before + within + after
     if cell_len(shown) > room:
-        shown = set_cell_size(shown, room - 1) + "…"
+        shown = set_cell_size(shown, room - len(more)) + more
     signs = max(min(cell_len(within), room - cell_len(before)), 1)
     return Text.assemble(
         (f"{spot.line:>6} | ", "dim"),
@@ -82,6 +80,19 @@ def _source(flaw: Flaw, columns: int) -> Text:
         no_wrap=True,
         overflow="crop",
     )
+
+
+def _shown(text: str, ascii_only: bool) -> str:
+    said = plain(text)
+    return said.encode("ascii", "backslashreplace").decode("ascii") if ascii_only else said
+
+
+def _last(text: str, columns: int) -> str:
+    """The end of a text that has room in so many columns."""
+    kept = text[-columns:]
+    while cell_len(kept) > columns:
+        kept = kept[1:]
+    return kept
 
 
 def _remarks(lines: Sequence[str]) -> Iterable[RenderableType]:

@@ -50,6 +50,7 @@ def render_check(report: CheckReport, rules: Mapping[str, Rule] = {}) -> str:
 
 def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, Rule], **more: Any) -> str:
     names = sorted({result["ruleId"] for result in results})
+    index = {name: number for number, name in enumerate(names)}
     described = [_described(rules[name]) if name in rules else {"id": name} for name in names]
     log = {
         "$schema": _SCHEMA,
@@ -58,7 +59,7 @@ def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, Rule], **more: A
             {
                 "tool": {"driver": {"name": "auditor", "semanticVersion": __version__, "rules": described}},
                 "columnKind": "unicodeCodePoints",
-                "results": [{**result, "ruleIndex": names.index(result["ruleId"])} for result in results],
+                "results": [{**result, "ruleIndex": index[result["ruleId"]]} for result in results],
                 **more,
             }
         ],
