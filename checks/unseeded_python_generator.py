@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from auditor.rule import Example, Fix, Rule, Sighting
@@ -35,6 +36,12 @@ RULE = Rule(
     ),
     good=(
         Example(_BAD.replace("Random()", "Random(7)")),
+        # A first value, replaced before it is used.
+        Example(
+            "import random\n\n\nclass Rows:\n    def __init__(self):\n        self.rng = random.Random()\n\n"
+            "    def __iter__(self):\n        self.rng = random.Random(3)\n        yield self.rng.random()\n\n\n"
+            "print(list(Rows()))\n"
+        ),
         # Seeded in the next line.
         Example(_BAD.replace("Random()\n", "Random()\nshuffler.seed(7)\n")),
         # None is the caller's choice here.
@@ -52,10 +59,18 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for call in module.calls("random.Random"):
         seed = call.argument("x", 0)
-        if seed is ABSENT or module.constant(seed) is None:
+        if (seed is ABSENT or module.constant(seed) is None) and not _replaced(module, call.node):
             edit = module.with_argument(call.node, "0") if seed is ABSENT else None
             yield Sighting(
                 call.node,
                 "random.Random() takes its seed from the system's entropy; random.seed does not reach it",
                 fix=None if edit is None else Fix((edit,)),
             )
+
+
+def _replaced(module: Module, made: ast.Call) -> bool:
+    """Whether what a generator is assigned to is given another one, with a seed, elsewhere."""
+    around = module.parent(made)
+    targets = around.targets if isinstance(around, ast.Assign) else ()
+    others = [one for target in targets for one in module.values(target) if one is not made]
+    return any(isinstance(one, ast.Call) and (one.args or one.keywords) for one in others)

@@ -121,13 +121,13 @@ def _drawn(module: Module, node: ast.Call, seed: ast.expr) -> Iterator[Sighting]
     for one in seedings(module):
         if draw.stream in one.streams and one.node is not node:
             return
-    other = frozenset({f"seeds:{draw.stream}"})
+    other = frozenset({f"seeds:{draw.stream}", f"may-seed:{draw.stream}"})
     if any(draw.stream in one.streams for one in seedings(module)):
         other = frozenset()
     yield Sighting(
         node,
         f"this seed is drawn from {WORDS[draw.stream]}, which nothing seeds",
-        unless=tuple(other),
+        unless=tuple(sorted(other)),
         confidence="possible" if fallback or module.function(node) is not None else "medium",
     )
 

@@ -80,7 +80,7 @@ def read(
         return Reading(path, (), frozenset(), (_unread(path, error, cells),), _count(lines))
     allowances = Allowances(path, python, document or "python")
     candidates = [_candidate(check, one, path, lines, module, allowances, cells) for check, one in found]
-    candidates = list({(one.flaw.rule, one.flaw.spot): one for one in candidates}.values())
+    candidates = list({(one.flaw.rule, one.flaw.spot, one.flaw.message): one for one in candidates}.values())
     unused = allowances.unused(
         known=rulebook().keys(),
         unseen=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -121,11 +122,15 @@ class Draw(NamedTuple):
 
 
 class Seeding(NamedTuple):
-    """A call that seeds global streams, all of ``streams`` on all devices; ``seed`` is its seed, where it is told."""
+    """A call that seeds global streams, all of ``streams`` on all devices; ``seed`` is its seed, where it is told.
+
+    ``sure`` where the callee is known to do so, rather than called as if.
+    """
 
     node: ast.Call
     streams: frozenset[Stream]
     seed: ast.expr | None
+    sure: bool
 
 
 def seeded_by(call: Call) -> frozenset[Stream]:
@@ -171,10 +176,10 @@ def draws(module: Module) -> list[Draw]:
 
 
 def stream_facts(module: Module) -> Iterator[str]:
-    """``seeds:<stream>`` and ``draws:<stream>`` for each that is seeded or drawn from, and ``trains``."""
+    """``seeds:<stream>``, ``may-seed:<stream>``, ``draws:<stream>``, and ``trains``."""
     for seeding in seedings(module):
         for stream in seeding.streams:
-            yield f"seeds:{stream}"
+            yield f"seeds:{stream}" if seeding.sure else f"may-seed:{stream}"
     for draw in draws(module):
         yield f"draws:{draw.stream}"
     if trains(module) is not None:
@@ -199,7 +204,8 @@ def _read(module: Module) -> _Streams:
             streams = seeded_by(call)
             if streams:
                 given = call.argument("seed", 0)
-                seeding.append(Seeding(call.node, streams, given if isinstance(given, ast.expr) else None))
+                sure = name in _SEEDERS or name.partition(".")[0] in _COMMON
+                seeding.append(Seeding(call.node, streams, given if isinstance(given, ast.expr) else None, sure))
             stream = _drawn_by(module, call)
             if stream is not None:
                 drawing.append(Draw(call.node, stream, name))
@@ -213,7 +219,7 @@ def _read(module: Module) -> _Streams:
         # manual_seed of an object that is not known is a generator's.
         elif called != "manual_seed" and by_convention(called) and module.name(node.func) is None:
             seeds = [*node.args, *(one.value for one in node.keywords if one.arg == "seed")]
-            seeding.append(Seeding(node, frozenset(ALL), seeds[0] if seeds else None))
+            seeding.append(Seeding(node, frozenset(ALL), seeds[0] if seeds else None, False))
     seeding.sort(key=lambda one: _at(one.node))
     drawing.sort(key=lambda one: _at(one.node))
     return _Streams(seeding, drawing, min(training, key=_at, default=None))
@@ -318,6 +324,16 @@ def stands_alone(module: Module) -> bool:
     return all(name in _COMMON or name in sys.stdlib_module_names for name in module.imports)
 
 
+def is_known(module: Module, call: ast.Call) -> bool:
+    """Whether what a call does to streams is known: built-ins, the standard library, libraries that are known here."""
+    name = module.name(call.func)
+    if name is None:
+        # A method of what is not known: a model's or a tensor's, say.
+        return isinstance(call.func, ast.Attribute) and not by_convention(call.func.attr)
+    root = name.partition(".")[0].removesuffix("()")
+    return root in _COMMON or root in sys.stdlib_module_names or root in dir(builtins)
+
+
 class Unseeded(NamedTuple):
     """A program that leaves a stream unseeded: where it first draws from it.
 
@@ -349,7 +365,7 @@ def unseeded(module: Module, stream: Stream) -> Unseeded | None:
         own.name if own is not None else "",
         training is not None,
         _tells_a_seed(module),
-        () if alone else (f"seeds:{stream}",),
+        () if alone else (f"seeds:{stream}", f"may-seed:{stream}"),
         () if own is not None else (f"draws:{stream}",),
     )
 
