@@ -10,10 +10,17 @@ import pytest
 
 from auditor.errors import UsageError
 from auditor.records.check import CheckReport
-from auditor.rulebook import files, rulebook
+from auditor.rulebook import files
 from auditor.rulebook.project import Options, check
 
-FLAW = rulebook()["unsorted-listing"].rule.bad[0].code
+FLAW = """import os
+import random
+
+order = []
+if not order:
+    order = random.sample(os.listdir("data"), 2)
+print(order)
+"""
 LISTING = 'os.listdir("data")'
 
 

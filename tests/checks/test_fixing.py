@@ -27,7 +27,14 @@ from auditor.source import Edit
 
 NAMES = {"python": "train.py", "requirements": "requirements.txt", "pyproject": "pyproject.toml"}
 NAMES |= {"environment": "environment.yml", "dockerfile": "Dockerfile"}
-LISTING = rulebook()["unsorted-listing"].rule.bad[0].code
+LISTING = """import os
+import random
+
+order = []
+if not order:
+    order = random.sample(os.listdir("data"), 2)
+print(order)
+"""
 MENDED = LISTING.replace('os.listdir("data")', 'sorted(os.listdir("data"))')
 
 
@@ -119,7 +126,7 @@ def test_every_fix_of_the_rulebook_has_an_example() -> None:
         lambda text: text.replace("    ", "\t").encode(),
         lambda text: text.rstrip("\n").encode(),
         lambda text: text.replace("\norder", "\n\x0c\norder", 1).encode(),
-        lambda text: text.replace("import pathlib\n", "import pathlib\r\n").encode(),
+        lambda text: text.replace("import random\n", "import random\r\n").encode(),
         lambda text: text.replace("\n", "  \n").encode(),
     ],
     ids=["plain", "crlf", "mark", "latin-1", "shift_jis", "tabs", "no-final-newline", "page", "mixed", "trailing"],
