@@ -139,7 +139,7 @@ def _table(document: Mapping[str, Any], path: Path) -> Any:
 
 def _said(error: str, table: Any) -> str:
     """What msgspec says, in the words of the file."""
-    what, _, where = error.partition(" - at `$")
+    what, _, where = error.replace(" | null", "").replace("`object", "`table").partition(" - at `$")
     where = where.rstrip("`").lstrip(".")
     if "unknown field" in what and isinstance(table, dict):
         unknown = next(key for key in table if key not in Settings.__struct_fields__)
