@@ -101,6 +101,8 @@ def _uses(module: Module, node: ast.expr, steps: int) -> Iterator[Use]:
             yield from _of_argument(module, around, node, steps)
         case ast.Starred():
             outer = module.parent(around)
+            if isinstance(outer, ast.Set):
+                return
             if not (isinstance(outer, ast.Call) and _last(module, outer) in _ORDERLESS | _QUIET):
                 yield "collected"
         case ast.Subscript() if around.value is node:
@@ -262,8 +264,15 @@ def _position_is_used(module: Module, call: ast.Call) -> bool:
         and isinstance(node.ctx, ast.Load)
         and not told(module, node)
         and not isinstance(module.parent(node), (ast.Compare, ast.BinOp))
+        and not _looks_up(module, node)
         for node in inside
     )
+
+
+def _looks_up(module: Module, node: ast.Name) -> bool:
+    """Whether a position only finds what lies at the same place in another list."""
+    around = module.parent(node)
+    return isinstance(around, ast.Subscript) and around.slice is node and isinstance(around.ctx, ast.Load)
 
 
 def _of_comprehension(module: Module, comprehension: ast.comprehension, steps: int) -> Iterator[Use]:
