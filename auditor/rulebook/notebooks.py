@@ -103,20 +103,21 @@ def python(source: str) -> str | None:
     done: list[str] = []
     continued = False
     for line in lines:
-        if continued or (_MAGIC.match(line) and not _open(done)):
-            continued = line.rstrip().endswith("\\")
+        if continued:
+            done.append(f"# {line.strip()}")
+        elif _MAGIC.match(line) and not _open(done):
             indent = line[: len(line) - len(line.lstrip())]
             # A statement, since the line may be all that a block holds.
-            done.append(f"{indent}pass  # {line.strip()}".rstrip("\\"))
+            done.append(f"{indent}pass  # {line.strip()}")
         else:
             done.append(line)
+            continue
+        continued = line.rstrip().endswith("\\")
     return "\n".join(done)
 
 
 def _open(lines: Sequence[str]) -> bool:
     """Whether a bracket, a string or a backslash at the end of these lines goes on in the next."""
-    if lines and lines[-1].endswith("\\"):
-        return True
     try:
         for _ in tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline):
             pass
