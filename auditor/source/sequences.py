@@ -367,6 +367,6 @@ def _of_growing(module: Module, call: ast.Call, steps: int) -> Iterator[Use]:
         yield "collected"
         return
     found = {use for value in values for use in _of_name(module, owner, value, steps - 1)}
-    if found:
+    if found - {"picked"}:
         yield "collected"
-    yield from found & DECISIVE
+    yield from found & (DECISIVE | {"picked"})
