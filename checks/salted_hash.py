@@ -30,8 +30,8 @@ RULE = Rule(
     since="0.1.0",
     why=(
         "Python salts the hashes of strings and bytes, and so of tuples that hold them, with a value that it draws "
-        "anew for every process. A split, a bucket, a seed or a file name that comes from hash(text) is another one in each "
-        "run, and a cache under that name is never found again."
+        "anew for every process. A split, a bucket, a seed or a file name that comes from hash(text) is another one in "
+        "each run, and a cache under that name is never found again."
     ),
     remedy="Use a digest: int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], 'big'), or zlib.crc32.",
     bad=(
@@ -39,8 +39,8 @@ RULE = Rule(
         Example(_SEED),
         Example('label = "images"\npath = f"cache_{hash(label)}.npy"\n'),
         Example(
-            "def split(path: str) -> str:\n    fold = abs(hash(path)) % 10\n    return 'test' if fold == 0 else 'train'\n"
-            "\n\n"
+            "def split(path: str) -> str:\n    fold = abs(hash(path)) % 10\n"
+            "    return 'test' if fold == 0 else 'train'\n\n\n"
             "print(split('a.png'))\n"
         ),
     ),
