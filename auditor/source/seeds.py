@@ -179,7 +179,8 @@ def worker_inits(module: Module) -> dict[Function, list[Call | None]]:
             if function is not None and not isinstance(function, ast.ClassDef):
                 found.setdefault(function, []).append(call)
     for node in module.all(ast.FunctionDef):
-        if node.name.strip("_") in _WORKER_INITS and len(node.args.args) >= 1:
+        method = isinstance(module.parent(node), ast.ClassDef)
+        if node.name.strip("_") in _WORKER_INITS and node.args.args and not method:
             found.setdefault(node, []).append(None)
     return found
 
