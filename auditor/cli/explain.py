@@ -15,13 +15,16 @@ def explain(
 ) -> int:
     """Say what an error means and what to do about it, or what a rule of the rulebook looks for and why.
 
-    NAME is the word in parentheses below an error, or a rule's; without one, all of them are listed.
+    NAME is the word in parentheses below an error, or that of a finding or a cause; without one, all are listed.
     """
-    from auditor.cli import catalogue
+    from auditor.cli import catalogue, remarks
 
     word = None if name is None else name.strip().strip("()").rstrip(";").lower()
     if word is not None and word in catalogue.PAGES:
         output.write(catalogue.page(word))
+        return 0
+    if word is not None and word in remarks.REMARKS:
+        output.write(remarks.page(word))
         return 0
     # Only now: the rulebook is a hundred files.
     from auditor.cli import rules
@@ -29,12 +32,13 @@ def explain(
 
     if word is None:
         errors = "".join(f"  {slug}\n" for slug in sorted(catalogue.PAGES))
-        output.write(f"Errors:\n{errors}\nRules:\n{rules.listing(rulebook().values())}")
+        others = "".join(f"  {remark}\n" for remark in sorted(remarks.REMARKS))
+        output.write(f"Errors:\n{errors}\nRemarks:\n{others}\nRules:\n{rules.listing(rulebook().values())}")
         return 0
     if word in rulebook():
         output.write(rules.page(rulebook()[word]))
         return 0
-    raise _unknown(word, [*catalogue.PAGES, *rulebook()])
+    raise _unknown(word, [*catalogue.PAGES, *remarks.REMARKS, *rulebook()])
 
 
 def _unknown(word: str, known: list[str]) -> UsageError:

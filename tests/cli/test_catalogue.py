@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from auditor import errors
-from auditor.cli import catalogue
+from auditor.cli import catalogue, remarks
+from auditor.diagnose import attribute, remedies
+from auditor.rulebook import rulebook
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = {
@@ -60,6 +62,20 @@ def test_pages_speak_plainly() -> None:
         assert page.meaning.endswith("."), slug
         assert page.remedy.endswith("."), slug
         assert "auditor " in page.example, slug
+
+
+def test_whatever_a_report_names_has_a_page() -> None:
+    """Causes of a diagnosis and findings beside the rules' own; ``auditor explain`` knows them all."""
+    found = {
+        node.args[0].value
+        for _, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
+        if isinstance(node.args[0], ast.Constant)
+    }
+    assert found == set(remarks.REMARKS)
+    causes = {*remedies._TEXT, *attribute.FACTOR_OF}
+    assert causes <= set(rulebook()), sorted(causes - set(rulebook()))
 
 
 def test_what_is_generated_is_in_sync() -> None:
