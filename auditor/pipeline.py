@@ -24,7 +24,7 @@ from auditor.records.control import Control
 from auditor.records.environments import SCHEMA as COMPARISON
 from auditor.records.environments import EnvironmentComparison, Group, Many, Pair, Prediction, Reached, Together
 from auditor.records.evidence import RunEvidence
-from auditor.records.fingerprint import Fingerprint
+from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.lock import LOCKED_LAYERS, Drift, Target
 from auditor.records.progress import Event
 from auditor.records.run import RunRecord
@@ -481,7 +481,7 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: 
     environment = _fingerprint(store, evidence[0] if evidence else None, where)
     audit = _audit(store, request, records, comparison, judgement, environment, _state(records, settings.replicates))
     matched = _matched_nothing(comparison, settings) if audit.state == "complete" else ()
-    found = _findings(store, evidence, _observed(evidence, comparison), environment, now)
+    found = _findings(store, evidence, _observed(evidence, comparison), environment, judgement, now=now)
     if request.diagnose and audit.state == "complete" and comparison.divergences:
         audit = _diagnosed(store, request, audit, evidence, comparison, trials)
     return msgspec.structs.replace(
@@ -518,19 +518,26 @@ def _observed(evidence: Sequence[RunEvidence], comparison: Comparison) -> tuple[
 
 
 def _findings(
-    store: Store, evidence: Sequence[RunEvidence], observed: Iterable[Finding], environment: Fingerprint, now: bool
+    store: Store,
+    evidence: Sequence[RunEvidence],
+    observed: Iterable[Finding],
+    environment: Fingerprint,
+    judgement: verdict.Judgement,
+    *,
+    now: bool,
 ) -> _Found:
     """What the runs and the project's source show together; the source is read once, and what it showed is kept."""
     from auditor.rulebook import agreement
 
-    sighted = (
-        agreement.sight(evidence, store.project_source, Path(store.header.project))
-        if now and evidence
-        else store.read_sighted()
-    )
-    if now and sighted is not None:
+    sighted = None if now and evidence else store.read_sighted()
+    if now and evidence:
+        sighted = agreement.sight(evidence, store.project_source, Path(store.header.project))
         store.write_sighted(sighted)
-    agreed = agreement.agree(observed, sighted)
+    cuda = environment.layers["run"]["uses:cuda"]
+    circumstances = agreement.Circumstances(
+        judgement.levels["bit-exact"].verdict == "reached", cuda.value is True if isinstance(cuda, Known) else None
+    )
+    agreed = agreement.agree(observed, sighted, circumstances)
     return _Found(_gravest_first(agreed.findings + fingerprint.findings(environment)), agreement.notes(agreed, sighted))
 
 
@@ -631,8 +638,8 @@ def _conclude_study(store: Store, request: Request, where: fingerprint.Where, *,
     )
     judgement = verdict.judge_study(study, replicated, settings)
     environment = _fingerprint(store, first[0] if first else None, where)
-    found = _findings(store, first, observed, environment, now)
     together = seeds.together({seed: comparison for seed, (comparison, _) in replicated.items()})
+    found = _findings(store, first, observed, environment, judgement, now=now)
     ended = _state_of_study(study, swept=request.sweep_from is not None)
     return msgspec.structs.replace(
         _audit(store, request, records, together, judgement, environment, ended),

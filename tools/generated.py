@@ -46,8 +46,8 @@ def stale() -> list[Path]:
     """The files that are not what they should be, or should not be there."""
     wanted = texts()
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    there = [*(ROOT / "docs" / "errors").glob("*.md"), *RULES.glob("*.md")]
-    return wrong + [path for path in sorted(there) if path not in wanted]
+    there = sorted((*(ROOT / "docs" / "errors").glob("*.md"), *RULES.glob("*.md")))
+    return wrong + [path for path in there if path not in wanted]
 
 
 def main(arguments: list[str]) -> int:

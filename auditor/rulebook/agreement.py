@@ -17,6 +17,7 @@ from auditor.records.check import Flaw
 from auditor.records.evidence import RunEvidence
 from auditor.records.sighted import Allowed, Sighted, Unread
 from auditor.records.trace import Place
+from auditor.rule import Check
 from auditor.rulebook import rulebook
 from auditor.rulebook.checking import Reading, read, report
 from auditor.rulebook.settings import Configurations
@@ -28,6 +29,8 @@ MOST = 1 << 20
 _SHOWN = 3
 _COMPILED = (".so", ".pyd", ".pyc")
 _SOURCE = "seen in the source"
+_NO_CUDA = "seen in the source; these runs used no CUDA device"
+_AGREE = "seen in the source; these runs agree all the same"
 _NOT_RUN = "seen in the source, not in these runs"
 _RUN_ELSEWHERE = "seen in the source; these runs show it elsewhere"
 _NOT_SOURCE = "seen in these runs; no line of the project's source shows it"
@@ -153,10 +156,23 @@ def _read(name: str, data: bytes) -> tuple[Reading | None, str]:
     return (reading, "") if problem is None else (None, problem.removeprefix("not read: "))
 
 
-def agree(observed: Iterable[Finding], sighted: Sighted | None) -> Agreed:
+class Circumstances(NamedTuple):
+    """What else is known of the runs: whether they were bit-exact, and used a CUDA device (None: nobody knows)."""
+
+    bit_exact: bool = False
+    cuda: bool | None = None
+
+
+_NOTHING_KNOWN = Circumstances()
+
+
+def agree(
+    observed: Iterable[Finding], sighted: Sighted | None, circumstances: Circumstances = _NOTHING_KNOWN
+) -> Agreed:
     """Make one finding of what both senses saw in one place, and say where only one of a rule's two senses saw it.
 
-    Without ``sighted`` nothing was read. A flaw of ``possible`` confidence counts where the runs show it too.
+    Without ``sighted`` nothing was read. A flaw of ``possible`` confidence counts where the runs show it too. What the
+    source alone shows, and these runs would have shown had it done harm, is a note.
     """
     if sighted is None:
         return Agreed(tuple(sorted(observed, key=finding_order)), ())
@@ -174,7 +190,7 @@ def agree(observed: Iterable[Finding], sighted: Sighted | None) -> Agreed:
         flaws[flaw.rule].append(flaw)
     found: set[Finding] = set()
     for rule in seen | flaws:
-        found.update(_agreed(rule, seen[rule], flaws[rule], sighted.complete))
+        found.update(_agreed(rule, seen[rule], flaws[rule], sighted.complete, circumstances))
     return Agreed(tuple(sorted(found, key=finding_order)), tuple(sorted(allowed, key=finding_order)))
 
 
@@ -192,7 +208,9 @@ def notes(agreed: Agreed, sighted: Sighted | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _agreed(rule: str, observed: list[Finding], flaws: list[Flaw], complete: bool) -> Iterable[Finding]:
+def _agreed(
+    rule: str, observed: list[Finding], flaws: list[Flaw], complete: bool, circumstances: Circumstances
+) -> Iterable[Finding]:
     check = rulebook().get(rule)
     placed = [one for one in observed if one.location is not None]
     anywhere = [one for one in observed if one.location is None]
@@ -211,16 +229,23 @@ def _agreed(rule: str, observed: list[Finding], flaws: list[Flaw], complete: boo
         yield from (Finding(rule, flaw.message, severity, _place(flaw), ("source", "run")) for flaw in shown)
         shown, anywhere = [], []
     for flaw in shown:
-        clause, severity = _SOURCE, flaw.severity
-        if check is not None and check.run is not None:
-            clause = _RUN_ELSEWHERE if observed else _NOT_RUN
-            severity = flaw.severity if observed else "note"
+        clause = _RUN_ELSEWHERE if observed else _of_source_alone(flaw, check, circumstances)
+        severity = flaw.severity if clause in (_SOURCE, _RUN_ELSEWHERE) else "note"
         yield Finding(rule, _with(flaw.message, clause), severity, _place(flaw), ("source",))
     for one in (*(one for one in placed if one not in both), *anywhere):
         clause = ""
         if complete and check is not None and check.source is not None:
             clause = _SOURCE_ELSEWHERE if any(map(_shown, flaws)) else _NOT_SOURCE
         yield msgspec.structs.replace(one, message=_with(one.message, clause))
+
+
+def _of_source_alone(flaw: Flaw, check: Check | None, circumstances: Circumstances) -> str:
+    """What is said of a flaw that no run shows."""
+    if check is not None and check.rule.topic == "kernels" and circumstances.cuda is False:
+        return _NO_CUDA
+    if check is not None and check.run is not None:
+        return _NOT_RUN
+    return _AGREE if circumstances.bit_exact and flaw.level == "bit-exact" else _SOURCE
 
 
 def _shown(flaw: Flaw) -> bool:

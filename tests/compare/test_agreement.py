@@ -13,7 +13,7 @@ from auditor.records.audit import Finding
 from auditor.records.sighted import Sighted, Unread
 from auditor.records.trace import Place, Source, Sources
 from auditor.rulebook import rulebook
-from auditor.rulebook.agreement import Agreed, agree, notes, sight
+from auditor.rulebook.agreement import Agreed, Circumstances, agree, notes, sight
 
 Make = SimpleNamespace
 RULE = "unseeded-numpy-generator"
@@ -158,6 +158,19 @@ def test_every_rule_of_one_sense_says_which_it_was(make: Make, runs: Any) -> Non
     (finding,) = agree([], msgspec.structs.replace(found, flaws=(flaw,))).findings
     assert finding.message.endswith("(seen in the source)")
     assert finding.severity == flaw.severity
+    reading = msgspec.structs.replace(found, flaws=(flaw,))
+    (finding,) = agree([], reading, Circumstances(bit_exact=True)).findings
+    assert finding.message.endswith("(seen in the source; these runs agree all the same)")
+    assert finding.severity == "note"
+    loose = msgspec.structs.replace(found, flaws=(msgspec.structs.replace(flaw, level="seed-stable"),))
+    assert agree([], loose, Circumstances(bit_exact=True)).findings[0].severity == flaw.severity
+
+
+def test_kernels_for_cuda_weigh_less_where_none_was_used(make: Make, runs: Any) -> None:
+    found = sighted(make, runs, {"train.py": "import torch\n\ntorch.backends.cudnn.benchmark = True\n"})
+    (finding,) = (one for one in agree([], found, Circumstances(cuda=False)).findings if "cudnn" in one.rule)
+    assert finding.message.endswith("(seen in the source; these runs used no CUDA device)")
+    assert finding.severity == "note"
 
 
 def test_settings_of_the_project_hold(make: Make, runs: Any, tmp_path: Path) -> None:
