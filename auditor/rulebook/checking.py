@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from auditor.rulebook.notebooks import Cells
 from auditor.source import Document, Edit, Module
 from auditor.source.documents import kind_of
 
+_File = TypeVar("_File", Module, Document)
 _CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "possible")
 
 
@@ -70,11 +71,11 @@ def read(
     try:
         if document is not None:
             module = None
-            found, faults = _document(Document(path, document, text, beside), asked)
+            found, faults = _seen(Document(path, document, text, beside), asked, lambda check: check.document)
             facts: frozenset[str] = frozenset()
         else:
             module = _module(path, python)
-            found, faults = _source(module, asked)
+            found, faults = _seen(module, asked, lambda check: check.source)
             facts = module.facts
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Reading(path, (), frozenset(), (_unread(path, error, cells),), _count(lines))
@@ -99,39 +100,27 @@ def _module(path: str, python: str) -> Module:
         return Module(path, python)
 
 
-def _source(module: Module, asked: Iterable[Check]) -> tuple[list[tuple[Check, Sighting]], list[Remark]]:
+def _seen(
+    file: _File, asked: Iterable[Check], sense: Callable[[Check], Callable[[_File], Iterable[Sighting]] | None]
+) -> tuple[list[tuple[Check, Sighting]], list[Remark]]:
+    """What a sense of each rule sees in a file, and the rules that failed."""
     found: list[tuple[Check, Sighting]] = []
     faults = []
     for check in asked:
-        if check.source is None:
+        see = sense(check)
+        if see is None:
             continue
         try:
-            found += [(check, one) for one in check.source(module)]
-        except (RecursionError, MemoryError):
-            raise
+            found += [(check, one) for one in see(file)]
         except Exception as error:
             # Rules may be anybody's: one that fails on a file must not cost the others.
-            faults.append(_fault(check, module.path, error))
-    return found, faults
-
-
-def _document(document: Document, asked: Iterable[Check]) -> tuple[list[tuple[Check, Sighting]], list[Remark]]:
-    found: list[tuple[Check, Sighting]] = []
-    faults = []
-    for check in asked:
-        if check.document is None:
-            continue
-        try:
-            found += [(check, one) for one in check.document(document)]
-        except (RecursionError, MemoryError):
-            raise
-        except Exception as error:
-            # As above.
-            faults.append(_fault(check, document.path, error))
+            faults.append(_fault(check, file.path, error))
     return found, faults
 
 
 def _fault(check: Check, path: str, error: Exception) -> Remark:
+    if isinstance(error, (RecursionError, MemoryError)):
+        return Remark("unread", f"not read for {check.rule.id}: it is nested too deeply", path)
     return Remark("fault", f"the rule {check.rule.id} failed on this file ({type(error).__name__}: {error})", path)
 
 
