@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.flows import flows, seeds
+from auditor.source.flows import Place, flows, seeds
 from auditor.source.streams import is_test
 
 _BAD = """import os
@@ -21,7 +22,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "os.urandom, the secrets module and random.SystemRandom give what the system's entropy gives. No seed reaches "
@@ -55,6 +56,7 @@ _READERS = (
     "random.SystemRandom().*",
     "secrets.SystemRandom().*",
 )
+_SECRET = ("token", "key", "secret", "password", "port", "salt", "nonce", "name", "uid")
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
@@ -62,12 +64,23 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if is_test(module):
         return
     for call in module.calls(*_READERS):
-        # A seed from the system's entropy is a rule of its own.
-        if any(seeds(module, place) for place in flows(module, call.node)):
+        # A seed from the system's entropy is a rule of its own; names, keys and free ports are meant to be unknown.
+        places = list(flows(module, call.node))
+        if any(seeds(module, place) or _is_name(place) for place in places):
             continue
-        if any(secret in name.lower() for name in module.functions(call.node) for secret in ("token", "key", "secret")):
+        if any(word in name.lower() for name in module.functions(call.node) for word in _SECRET):
             continue
         yield Sighting(call.node, f"{call.name.replace('()', '')} reads the system's entropy, which no seed reaches")
+
+
+def _is_name(place: Place) -> bool:
+    """Whether a value becomes text, or is called a port where it is looped over or kept."""
+    match place.around:
+        case ast.Attribute():
+            return place.around.attr in ("hex", "decode")
+        case ast.For(target=ast.Name() as target) | ast.Assign(targets=[ast.Name() as target]):
+            return any(word in target.id.lower() for word in _SECRET)
+    return False
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:

@@ -121,9 +121,11 @@ def see_source(module: Module) -> Iterator[Sighting]:
         seen.add(function)
         inside = list(body(function.body))
         drawn = {draw.node: draw for draw in draws(module)}
+        streams = set[str]()
         for node in inside:
             draw = drawn.get(node) if isinstance(node, ast.Call) else None
-            if draw is not None:
+            if draw is not None and draw.stream not in streams:
+                streams.add(draw.stream)
                 yield Sighting(
                     node,
                     f"several threads draw from one stream by {draw.name}: which thread gets which numbers is another "

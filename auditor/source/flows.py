@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from auditor.source.module import Module
 
 _CONVERSIONS = frozenset(
-    {"int", "float", "abs", "round", "str", "max", "min", "format", "bool", "hex", "divmod", "len"}
+    {"int", "float", "abs", "round", "str", "max", "min", "format", "bool", "hex", "divmod", "len", "int.from_bytes"}
 )
 _SEEDERS = frozenset(
     {"Random", "RandomState", "default_rng", "manual_seed", "seed", "seed_everything", "PRNGKey", "SeedSequence"}
