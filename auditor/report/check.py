@@ -37,7 +37,8 @@ def summary(report: CheckReport) -> str:
     if fixes["safe"]:
         parts.append(f"--fix mends {fixes['safe']:,}")
     if fixes["unsafe"]:
-        parts.append(f"--fix --unsafe {fixes['unsafe']:,}{' more' if fixes['safe'] else ''}")
+        many = f"{fixes['unsafe']:,}"
+        parts.append(f"--fix --unsafe {many} more" if fixes["safe"] else f"--fix --unsafe mends {many}")
     return f"{'; '.join(parts)}."
 
 
