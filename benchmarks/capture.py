@@ -59,7 +59,7 @@ def measure(name: str, steps: int) -> dict:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
         figures = json.loads(result.read_text())
         # All windows of the process go to one file.
-        size = sum(path.stat().st_size for path in (evidence / "trace").glob("*.ops"))
+        size = sum(path.stat().st_size for path in sorted((evidence / "trace").glob("*.ops")))
         return {**figures, "captured_bytes": size / steps}
 
 

@@ -96,13 +96,13 @@ def read_trace(evidence: Path) -> Trace:
 
     Raises RuntimeError where no process said hello: then nothing was measured.
     """
-    lines = [json.loads(line) for path in (evidence / "trace").glob("*.jsonl") for line in path.open()]
+    lines = [json.loads(line) for path in sorted((evidence / "trace").glob("*.jsonl")) for line in path.open()]
     if not any(line["t"] == "hello" for line in lines):
         raise RuntimeError(f"the probe did not enter the program (nothing in {evidence / 'trace'})")
     ends = [line for line in lines if line["t"] == "end"]
     return Trace(
-        line_bytes=sum(path.stat().st_size for path in (evidence / "trace").glob("*.jsonl")),
-        tensor_bytes=sum(path.stat().st_size for path in (evidence / "tensors").iterdir()),
+        line_bytes=sum(path.stat().st_size for path in sorted((evidence / "trace").glob("*.jsonl"))),
+        tensor_bytes=sum(path.stat().st_size for path in sorted((evidence / "tensors").iterdir())),
         steps=sum(end["steps"] for end in ends),
         digested=sum(end["digested"] for end in ends),
         probe_seconds=sum(end["probe_ns"] for end in ends) / 1e9,

@@ -434,7 +434,7 @@ End = tuple[dict[str, tuple[str, tuple[int, ...], bytes]], dict[str, Any]]
 def end_of(run: Path) -> End:
     """The final parameters of a run (type, shape and bytes by name) and its results."""
     files = run / "artefacts"
-    (results,) = files.rglob("results.json")
+    (results,) = sorted(files.rglob("results.json"))
     arrays = dict(_arrays(files))
     if not arrays:
         raise RuntimeError(f"{run} left no parameters")
@@ -442,10 +442,10 @@ def end_of(run: Path) -> End:
 
 
 def _arrays(files: Path) -> Iterator[tuple[str, np.ndarray]]:
-    for path in files.rglob("*.npz"):
+    for path in sorted(files.rglob("*.npz")):
         with np.load(path, allow_pickle=False) as loaded:
             yield from loaded.items()
-    for path in files.rglob("*.pt"):
+    for path in sorted(files.rglob("*.pt")):
         import torch
 
         for name, tensor in torch.load(path, weights_only=True)["model"].items():

@@ -46,7 +46,7 @@ def stale() -> list[Path]:
     """The files that are not what they should be, or should not be there."""
     wanted = texts()
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    there = sorted((*(ROOT / "docs" / "errors").glob("*.md"), *RULES.glob("*.md")))
+    there = [*sorted((ROOT / "docs" / "errors").glob("*.md")), *sorted(RULES.glob("*.md"))]
     return wrong + [path for path in there if path not in wanted]
 
 

@@ -72,7 +72,7 @@ def _on_cuda(module: Module) -> bool:
 
 def asking(module: Module) -> Iterator[Call]:
     """The calls that ask for deterministic algorithms, or may: those whose argument is not told too."""
-    for call in module.calls(*_ASKERS):
+    for call in module.calls(*sorted(_ASKERS)):
         if module.constant(call.argument("mode" if "use_" in call.name else "debug_mode", 0)) not in (
             False,
             0,

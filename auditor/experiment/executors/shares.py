@@ -126,6 +126,6 @@ def _read(path: str) -> str:
 
 def _listing(path: str) -> list[str]:
     try:
-        return os.listdir(path)
+        return sorted(os.listdir(path))
     except OSError:
         return []

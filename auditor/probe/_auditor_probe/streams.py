@@ -402,6 +402,7 @@ def _state_of(generator):
     """The state (bytes) of one of the kinds of ``_is_generator``."""
     if isinstance(generator, random.Random):
         internal = generator.getstate()
+        # auditor: allow[salted-hash] integers only, whose hash is not salted
         return b"%d %s" % (hash(internal[1]) & 0xFFFFFFFFFFFFFFFF, repr(internal[2]).encode())
     if hasattr(generator, "get_state") and hasattr(generator, "manual_seed"):
         return bytes(generator.get_state().numpy())
