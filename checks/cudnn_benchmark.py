@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 
+_TRAIN = """
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model = torch.nn.Conv1d(1, 2, 3).to(device)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(2, 1, 8, device=device)).mean().backward()
+optimizer.step()
+"""
+
 RULE = Rule(
     id="cudnn-benchmark",
     title="cuDNN times its algorithms and takes the fastest",
@@ -22,15 +30,15 @@ RULE = Rule(
     ),
     remedy="Set torch.backends.cudnn.benchmark = False.",
     bad=(
+        Example("import torch\n\ntorch.backends.cudnn.benchmark = True\n" + _TRAIN, needs=("torch",)),
         Example(
-            "import torch\n\ntorch.backends.cudnn.benchmark = True\nprint(torch.ones(2).sum())\n", needs=("torch",)
-        ),
-        Example(
-            "from torch.backends import cudnn as dnn\n\nif dnn.is_available():\n    dnn.benchmark = True\n",
+            "import torch\nfrom torch.backends import cudnn as dnn\n\nif dnn.is_available():\n    dnn.benchmark = "
+            "True\n" + _TRAIN,
             needs=("torch",),
         ),
         Example(
-            "import torch\n\nwith torch.backends.cudnn.flags(enabled=True, benchmark=True):\n    torch.ones(2).sum()\n",
+            "import torch\n\nwith torch.backends.cudnn.flags(enabled=True, benchmark=True):"
+            + _TRAIN.replace("\n", "\n    ").rstrip(" "),
             needs=("torch",),
         ),
         Example(
@@ -40,9 +48,7 @@ RULE = Rule(
         ),
     ),
     good=(
-        Example(
-            "import torch\n\ntorch.backends.cudnn.benchmark = False\nprint(torch.ones(2).sum())\n", needs=("torch",)
-        ),
+        Example("import torch\n\ntorch.backends.cudnn.benchmark = False\n" + _TRAIN, needs=("torch",)),
         Example(
             "import sys\n\nimport torch\n\ntorch.backends.cudnn.benchmark = '--fast' in sys.argv\n", needs=("torch",)
         ),

@@ -105,14 +105,16 @@ def see_run(watched: Watched) -> Iterator[Observation]:
     """The switch as it stood at the first step, where a CUDA device was used."""
     for run in watched.runs:
         for trace in run.processes:
-            switches = trace.in_force.switches if trace.in_force and trace.gpus else {}
+            # What convolves has parameters of three dimensions or more.
+            convolves = any(len(shape) > 2 for optimizer in trace.optimizers for shape in optimizer.shapes)
+            switches = trace.in_force.switches if trace.in_force and trace.gpus and convolves else {}
             if (
                 switches.get("cudnn_enabled")
                 and switches.get("cudnn_deterministic") is False
                 and switches.get("deterministic_algorithms") is False
             ):
                 yield Observation(
-                    f"{CUDNN_DETERMINISTIC} was off: convolutions, if any, may add in another order in each run",
+                    f"{CUDNN_DETERMINISTIC} was off: convolutions may add in another order in each run",
                     severity=None if watched.comparison.divergences else "note",
                 )
                 return

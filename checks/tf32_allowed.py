@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 
-_BAD = """import torch
-
-torch.backends.cuda.matmul.allow_tf32 = True
-print(torch.ones(2).sum())
+_TRAIN = """
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model = torch.nn.Linear(8, 1).to(device)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model(torch.ones(2, 8, device=device)).mean().backward()
+optimizer.step()
 """
 
 RULE = Rule(
@@ -31,9 +33,12 @@ RULE = Rule(
         "torch.backends.cudnn.allow_tf32 = False; else name the card beside the results."
     ),
     bad=(
-        Example(_BAD, needs=("torch",)),
-        Example('import torch as t\n\nt.set_float32_matmul_precision("high")\n', needs=("torch",)),
-        Example('import torch\n\ntorch.backends.cuda.matmul.fp32_precision = "tf32"\n', needs=("torch",)),
+        Example("import torch\n\ntorch.backends.cuda.matmul.allow_tf32 = True\n" + _TRAIN, needs=("torch",)),
+        Example(
+            'import torch as t\n\nt.set_float32_matmul_precision("high")\n' + _TRAIN.replace("torch.", "t."),
+            needs=("torch",),
+        ),
+        Example('import torch\n\ntorch.backends.cuda.matmul.fp32_precision = "tf32"\n' + _TRAIN, needs=("torch",)),
         Example(
             'from transformers import TrainingArguments\n\narguments = TrainingArguments("out", tf32=True)\n',
             needs=("transformers", "accelerate"),
@@ -41,8 +46,8 @@ RULE = Rule(
         ),
     ),
     good=(
-        Example(_BAD.replace("True", "False"), needs=("torch",)),
-        Example('import torch\n\ntorch.set_float32_matmul_precision("highest")\n', needs=("torch",)),
+        Example("import torch\n\ntorch.backends.cuda.matmul.allow_tf32 = False\n" + _TRAIN, needs=("torch",)),
+        Example('import torch\n\ntorch.set_float32_matmul_precision("highest")\n' + _TRAIN, needs=("torch",)),
     ),
     sources=(
         "https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices",
@@ -98,9 +103,10 @@ def see_run(watched: Watched) -> Iterator[Observation]:
                 yield Observation(
                     "matrix products in float32 were rounded to TF32: cards without it give other numbers"
                 )
-            if switches.get("cudnn_allow_tf32") is True:
+            convolves = any(len(shape) > 2 for optimizer in trace.optimizers for shape in optimizer.shapes)
+            if switches.get("cudnn_allow_tf32") is True and convolves:
                 yield Observation(
-                    "convolutions in float32, if any, were rounded to TF32 (torch's default): cards without it give "
+                    "convolutions in float32 were rounded to TF32 (torch's default): cards without it give "
                     "other numbers",
                     severity="note",
                 )
