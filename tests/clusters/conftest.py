@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 # Beside a checkout on a machine that has no Slurm of its own.
 START_SLURM = ROOT.parent / "shared" / "slurm-engine" / "start"
 
+LIMIT = 600  # seconds that no command of these tests needs: one that hangs fails
+
 PROGRAM = """
 import json, os, random, signal, sys
 from pathlib import Path
@@ -58,7 +60,13 @@ class Lab:
     def call(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         """Run the auditor to its end."""
         return subprocess.run(
-            words, cwd=self.project, env=self.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL
+            words,
+            cwd=self.project,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=LIMIT,
         )
 
     def environment(self) -> dict[str, str]:
@@ -88,7 +96,11 @@ def slurm() -> Iterator[None]:
     pytest.importorskip("submitit")
     if not START_SLURM.is_file() or os.geteuid() != 0:
         pytest.skip("there is no Slurm here that could be started")
-    started = subprocess.run(["bash", str(START_SLURM)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    # It gives its node as many processors as nproc tells, which heeds this variable.
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    started = subprocess.run(
+        ["bash", str(START_SLURM)], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment
+    )
     if started.returncode:
         pytest.fail(f"Slurm could not be started: {started.stderr.strip()[-500:]}", pytrace=False)
     patch = pytest.MonkeyPatch()
