@@ -34,6 +34,12 @@ REMARKS: dict[str, Remark] = {
         "it, and what was not seen is never a pass.",
         "Report it with the message. The verdict of the other levels still rests on what was seen.",
     ),
+    "racing-operation": Remark(
+        "An operation, or a line, gave different results from the same inputs, whatever a trial fixed: threads that "
+        "race inside of it, memory that it reads and nobody wrote, or a clock of its own. This is a cause that a "
+        "diagnosis finds by looking at the operation itself; reading source does not show it.",
+        "Mend the operation, or use another one; a library's is worth a report to its makers.",
+    ),
     "shadowed-library": Remark(
         "Another release of a library was loaded than the one that is installed as a package: a copy on "
         "LD_LIBRARY_PATH, for one, was found first. What is installed then does not say what computed.",

@@ -72,7 +72,7 @@ def test_the_cause_is_proven_on_its_line(diagnosed: Path) -> None:
     (cause,) = found["causes"]
     assert (cause["rule"], cause["confidence"]) == ("unseeded-python-random", "proven")
     assert cause["location"] == {"file": "train.py", "line": 7}
-    assert cause["code"].startswith("value = sum(")
+    assert cause["code"].startswith("value = 1e6 * sum(")
     assert cause["intervention"] == "seed-python"
     assert "random.seed(1)" in cause["diff"]
     assert found["diagnosis"]["state"] == "proven"
