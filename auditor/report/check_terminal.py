@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
@@ -27,9 +28,8 @@ def render(report: CheckReport, *, width: int = 80, colour: bool = False, ascii_
     def parts(columns: int) -> Iterable[RenderableType]:
         for file, flaws in groupby(report.flaws, key=lambda flaw: flaw.spot.file):
             yield Text(plain(file), style="bold")
-            for flaw in flaws:
-                yield from _flaw(flaw, columns, ascii_only)
-            yield Text()
+            # Each by itself would be looked at as if it were a line of a text with others.
+            yield Group(*(part for flaw in flaws for part in _flaw(flaw, columns, ascii_only)), Text())
         yield from _remarks([check.remark_line(remark) for remark in report.remarks])
         yield Text(check.summary(report), style="bold" if report.flaws else "bold green")
 
@@ -42,17 +42,23 @@ def _flaw(flaw: Flaw, columns: int, ascii_only: bool) -> Iterable[RenderableType
         about.append(f"{flaw.confidence} confidence" if flaw.confidence == "medium" else "only possible")
     if flaw.fix is not None:
         about.append(check.FIXES[flaw.fix])
-    yield indented(
-        Text.assemble(
-            (f"{check.where(flaw)} ", "dim"),
-            (flaw.severity, _STYLES[flaw.severity]),
-            (f" {plain(flaw.rule)}", "bold"),
-            (f"  {' · '.join(about)}", "dim"),
-        )
+    head = Text.assemble(
+        "  ",
+        (f"{check.where(flaw)} ", "dim"),
+        (flaw.severity, _STYLES[flaw.severity]),
+        (f" {plain(flaw.rule)}", "bold"),
+        (f"  {' · '.join(about)}", "dim"),
     )
-    yield Padding(Text(plain(flaw.message)), (0, 0, 0, 4))
-    if flaw.excerpt.strip():
-        yield _source(flaw, columns, ascii_only)
+    message = plain(flaw.message)
+    source = [_source(flaw, columns, ascii_only)] if flaw.excerpt.strip() else []
+    if head.cell_len <= columns and message.isascii():
+        # As a rule. What need not be wrapped any more is drawn sooner.
+        lines = wrap(message, columns, initial_indent="    ", subsequent_indent="    ")
+        yield Text("\n", no_wrap=True, overflow="ignore").join([head, *map(Text, lines), *source])
+        return
+    yield Padding(head[2:], (0, 0, 0, 2))
+    yield Padding(Text(message), (0, 0, 0, 4))
+    yield from source
 
 
 def _source(flaw: Flaw, columns: int, ascii_only: bool) -> Text:
