@@ -89,7 +89,7 @@ def in_words(found: frozenset[Use]) -> str:
 
 
 def _uses(module: Module, node: ast.expr, steps: int) -> Iterator[Use]:
-    if steps == 0:
+    if steps <= 0:
         return
     around = module.parent(node)
     match around:
