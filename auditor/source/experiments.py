@@ -74,3 +74,37 @@ def last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def gathered(module: Module, loop: ast.For | ast.comprehension) -> str | None:
+    """The list that a loop over seeds fills with one entry for each; None where it fills none, or several."""
+    if isinstance(loop, ast.comprehension):
+        made = module.parent(loop)
+        statement = module.parent(made) if made is not None else None
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            return last_name(statement.targets[0]) or None
+        return None
+    names = {
+        last_name(node.func.value)
+        for part in loop.body
+        for node in ast.walk(part)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"
+        if module.loop(node) is loop
+    }
+    return names.pop() if len(names) == 1 else None
+
+
+def count(module: Module, loop: ast.For | ast.comprehension) -> int | None:
+    """How many seeds a loop goes through; None where the source does not tell."""
+    iterated = loop.iter
+    if isinstance(iterated, ast.Call) and module.name(iterated.func) == "range" and not iterated.keywords:
+        limits = [module.constant(one) for one in iterated.args]
+        return (
+            len(range(*limits))
+            if limits and all(isinstance(one, int) for one in limits) and 0 not in limits[2:]
+            else None
+        )
+    if isinstance(iterated, ast.Call) and module.name(iterated.func) in ("enumerate", "tqdm.tqdm", "tqdm.auto.tqdm"):
+        iterated = iterated.args[0] if iterated.args else iterated
+    value = module.constant(iterated)
+    return len(value) if isinstance(value, (list, tuple, set)) else None
