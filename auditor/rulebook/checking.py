@@ -224,15 +224,15 @@ def _characters(lines: Sequence[str], line: int, column: int) -> int:
 def standing(readings: Iterable[Reading], facts: Collection[str] = ()) -> Iterator[Candidate]:
     """The candidates that no file of the project mends; ``facts`` are those of files beside the readings."""
     kept = list(readings)
-    known = frozenset().union(facts, *(reading.facts for reading in kept))
-    done = cache(lambda name: _done(name, known))
+    own = frozenset[str]().union(*(reading.facts for reading in kept))
+    done = cache(lambda name: _done(name, own) or _done(name, facts))
     for reading in kept:
         for candidate in reading.candidates:
             if not any(map(done, candidate.unless)) and all(map(done, candidate.given)):
                 yield candidate
 
 
-def _done(name: str, facts: frozenset[str]) -> bool:
+def _done(name: str, facts: Collection[str]) -> bool:
     if name.endswith("*"):
         return any(fact.startswith(name[:-1]) for fact in facts)
     return name in facts

@@ -89,7 +89,8 @@ def check(paths: Sequence[Path], here: Path, options: Options) -> Checked:
     if options.fix != "none":
         by_name = {job.name: job for job in jobs}
         for index, reading in enumerate(readings):
-            if any(_wanted(one, options) for one in checking.standing([reading], facts)):
+            fixable = reading._replace(candidates=tuple(one for one in reading.candidates if _wanted(one, options)))
+            if any(checking.standing([fixable], facts)):
                 mended = _mend(by_name[reading.path], facts, permits, options)
                 diffs.append(mended.diff)
                 if mended.reading is not None:
