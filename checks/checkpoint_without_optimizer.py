@@ -36,7 +36,7 @@ RULE = Rule(
     topic="claims",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Momentum and Adam's moments are part of what training has reached. A run that goes on from the model alone "
@@ -77,5 +77,5 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 one.node,
                 "training goes on from this and the optimizer's state is not in it",
-                confidence=None if one.progress else "medium",
+                confidence=None if one.progress else "possible",
             )

@@ -38,7 +38,7 @@ RULE = Rule(
     topic="claims",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A scheduler counts the steps that it has taken. Where it is not saved, a run that goes on counts from the "

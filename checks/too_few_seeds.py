@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.experiments import count, runs, seed_loops
+from auditor.source.streams import learns
 
 _BAD = """import torch
 
@@ -25,7 +26,7 @@ RULE = Rule(
     topic="claims",
     level="distribution-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Three runs tell little: with 95 % confidence the true standard deviation lies between half and six times "
@@ -37,8 +38,8 @@ RULE = Rule(
         Example(_BAD),
         Example(_BAD.replace("scores = []", "SEEDS = (1, 2)\nscores = []").replace("range(3)", "SEEDS")),
         Example(
-            "def run(seed):\n    return seed * 0.5\n\n\nseeds = [0, 1]\nscores = [run(one) for one in seeds]\n"
-            "print(scores)\n"
+            "import torch\n\n\ndef run(seed):\n    return torch.manual_seed(seed).seed()\n\n\nseeds = [0, 1]\n"
+            "scores = [run(one) for one in seeds]\nprint(len(scores))\n"
         ),
     ),
     good=(
@@ -50,7 +51,10 @@ RULE = Rule(
             arguments=("5",),
         ),
         # No seeds of runs: one for each of three streams.
-        Example("names = ['data', 'model', 'order']\nfor seed, name in enumerate(names):\n    print(name, seed)\n"),
+        Example(
+            "import torch\n\nnames = ['data', 'model', 'order']\nfor seed, name in enumerate(names):\n"
+            "    print(name, seed, torch.ones(1))\n"
+        ),
     ),
     sources=(
         "https://arxiv.org/abs/1806.08295",
@@ -63,7 +67,7 @@ _CHOICE, _CLAIM = 3, 5
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Loops over two to four seeds that the program names itself."""
-    if not runs(module):
+    if not runs(module) or not learns(module):
         return
     for loop in seed_loops(module):
         iterated = loop.iter

@@ -13,7 +13,7 @@ from auditor.source.experiments import last_name
 if TYPE_CHECKING:
     from auditor.source.module import Module
 
-_OPTIMIZER = re.compile(r"(?:^|_)optim(?:izer)?s?(?:_|\b|\d)|optim(?:izer)?s?$|^opt(?:im)?(?:_\w+)?$", re.IGNORECASE)
+_OPTIMIZER = re.compile(r"optim|(?:^|_)opt(?:_|\d*$)", re.IGNORECASE)
 _SCHEDULER = re.compile(r"sched|lr_?s\b|^lrs$|warmup", re.IGNORECASE)
 _RANDOM = re.compile(r"rng|random|seed|generator_state", re.IGNORECASE)
 _RESUMES = re.compile(
