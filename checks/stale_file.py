@@ -94,12 +94,23 @@ def see_source(module: Module) -> Iterator[Sighting]:
         path = ast.dump(asked)
         following = _following(module, node)
         there, missing = (node.orelse or following, node.body) if negated else (node.body, [*node.orelse, *following])
+        if _is_begun_empty(missing):
+            continue
         if _does(module, there, path, _LOADERS) and _does(module, missing, path, _SAVERS):
             yield Sighting(
                 node.test,
                 f"{module.segment(asked)} is read if it is there, and else made and stored: a run depends on those "
                 "before it",
             )
+
+
+def _is_begun_empty(statements: list[ast.stmt]) -> bool:
+    """Whether all that is done without the file is to begin an empty collection, which is added to and stored."""
+    first = statements[0] if statements else None
+    value = first.value if isinstance(first, (ast.Assign, ast.AnnAssign)) else None
+    return (
+        isinstance(value, (ast.Dict, ast.List)) and not (value.keys if isinstance(value, ast.Dict) else value.elts)
+    ) or (isinstance(value, ast.Call) and getattr(value.func, "id", "") in ("dict", "list", "set") and not value.args)
 
 
 def _asked(module: Module, test: ast.expr) -> ast.expr | None:
