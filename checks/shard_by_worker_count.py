@@ -90,10 +90,15 @@ def see_source(module: Module) -> Iterator[Sighting]:
         if "num_workers" in text and "worker_info" in text:
             said = f"{owner.name} shares samples out by the number of workers: another number makes other batches"
             yield Sighting(iterates, said, confidence="possible")
-        elif "worker" not in text and _is_loaded_by_workers(module, owner):
+        elif "worker" not in text and not _is_endless(iterates) and _is_loaded_by_workers(module, owner):
             yield Sighting(
                 iterates, f"{owner.name} does not ask which worker it is in: each worker yields every sample"
             )
+
+
+def _is_endless(iterates: ast.AST) -> bool:
+    """Whether a method goes on for ever, as one that samples at random does: then there is nothing to share out."""
+    return any(isinstance(node, ast.While) and isinstance(node.test, ast.Constant) for node in ast.walk(iterates))
 
 
 def _is_loaded_by_workers(module: Module, owner: ast.ClassDef) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.records.streams import drawn_unseeded
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.streams import first_action, learns, seeding_line, unseeded
+from auditor.source.streams import first_action, seeding_line, unseeded
 
 _BAD = """import numpy as np
 import torch
@@ -37,9 +37,9 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "numpy.random.rand, shuffle, choice and the other functions of numpy.random draw from one global stream, which "
-        "begins with the system's entropy in every process. Many libraries draw from it too where they are given no "
-        "random_state."
+        "numpy.random.rand, shuffle, choice and the other functions of numpy.random draw from one global stream, "
+        "which begins with the system's entropy in every process. Many libraries draw from it too where they are "
+        "given no random_state."
     ),
     remedy="Call numpy.random.seed(seed) before anything draws, or better: draw from a numpy.random.default_rng(seed).",
     bad=(
@@ -75,7 +75,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     message = f"{found.draws} draws from NumPy's global stream, which nothing seeds"
     if not found.draws:
         message = "this program trains, what it imports draws from NumPy's global stream, and nothing seeds it"
-    sure = bool(found.draws) and not found.told and (found.trains or learns(module))
+    sure = bool(found.draws) and not found.told and found.trains
     line, imports = seeding_line(module, "numpy")
     start = first_action(module)
     yield Sighting(

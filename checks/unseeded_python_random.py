@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.records.streams import drawn_unseeded
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.streams import first_action, learns, seeding_line, unseeded
+from auditor.source.streams import first_action, seeding_line, unseeded
 
 _BAD = """import random
 
@@ -37,8 +37,8 @@ RULE = Rule(
     confidence="high",
     since="0.1.0",
     why=(
-        "The global stream of Python's random module begins with the system's entropy in every process. What a program "
-        "draws from it (the order of samples, augmentation, which action is tried) is different each time."
+        "The global stream of Python's random module begins with the system's entropy in every process. What a "
+        "program draws from it (the order of samples, augmentation, which action is tried) is different each time."
     ),
     remedy="Call random.seed(seed) before anything draws, or draw from a random.Random(seed) of your own.",
     bad=(
@@ -70,7 +70,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     message = f"{found.draws} draws from Python's random module, which nothing seeds"
     if not found.draws:
         message = "this program trains, what it imports draws from Python's random module, and nothing seeds it"
-    sure = bool(found.draws) and not found.told and (found.trains or learns(module))
+    sure = bool(found.draws) and not found.told and found.trains
     line, imports = seeding_line(module, "python")
     start = first_action(module)
     yield Sighting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
@@ -38,6 +39,8 @@ RULE = Rule(
     ),
     good=(
         Example(_BAD.replace("print(", "torch.manual_seed(args.seed)\nprint("), needs=("torch",)),
+        # How many seeds, and none itself.
+        Example(_BAD.replace("--seed", "--num-seed"), needs=("torch",)),
         # Whoever is given all options may read it.
         Example(_BAD + "torch.save(vars(args), 'options.pt')\n", needs=("torch",)),
         Example(
@@ -53,6 +56,8 @@ RULE = Rule(
     ),
     sources=("https://docs.python.org/3/library/argparse.html#the-namespace-object",),
 )
+
+_SEED = re.compile(r"--(?!n(um(ber)?)?[-_])([a-z]+[-_])*seed", re.IGNORECASE)  # and not --num-seed
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
@@ -70,7 +75,7 @@ def _option(module: Module, call: Call) -> tuple[str, str] | None:
     """An option that is called seed, and the attribute that its value becomes."""
     flags = [module.constant(one) for one in call.args]
     long = next((one for one in flags if isinstance(one, str) and one.startswith("--")), None)
-    if long is None or not long.lower().replace("-", "_").endswith("seed"):
+    if long is None or not _SEED.fullmatch(long):
         return None
     attribute = module.constant(call.argument("dest"))
     return long, attribute if isinstance(attribute, str) else long[2:].replace("-", "_")

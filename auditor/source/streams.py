@@ -354,8 +354,8 @@ def unseeded(module: Module, stream: Stream) -> Unseeded | None:
     """Whether a file is a program that draws from a stream, by itself or by what it imports, and does not seed it."""
     if any(stream in one.streams for one in seedings(module)) or not is_program(module):
         return None
-    own = next((one for one in draws(module) if one.stream == stream), None)
     training = trains(module)
+    own = next((one for one in draws(module) if one.stream == stream and (training or _is_reached(module, one))), None)
     alone = stands_alone(module)
     node = own.node if own is not None else None if alone else training
     if node is None:
@@ -368,6 +368,32 @@ def unseeded(module: Module, stream: Stream) -> Unseeded | None:
         () if alone else (f"seeds:{stream}", f"may-seed:{stream}"),
         () if own is not None else (f"draws:{stream}",),
     )
+
+
+def _is_reached(module: Module, draw: Draw) -> bool:
+    """Whether a draw is in what the program runs, followed through the names of this file's functions and classes."""
+    return not any(
+        isinstance(around, _DEFINITIONS) and around not in _run(module) for around in module.parents(draw.node)
+    )
+
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@lru_cache(maxsize=4)
+def _run(module: Module) -> frozenset[ast.AST]:
+    """The functions and classes of a file that its top level names, those that these name, and so on."""
+    found: set[ast.AST] = set()
+    pending: list[ast.AST] = [node for node in module.tree.body if not isinstance(node, _DEFINITIONS)]
+    while pending:
+        for node in ast.walk(pending.pop()):
+            if isinstance(node, _DEFINITIONS):
+                found.add(node)  # what is reached holds it
+            named = module.definition(node) if isinstance(node, ast.Name) else None
+            if isinstance(named, _DEFINITIONS) and named not in found:
+                found.add(named)
+                pending.append(named)
+    return frozenset(found)
 
 
 def _tells_a_seed(module: Module) -> bool:
