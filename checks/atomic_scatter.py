@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Module
 from auditor.source.devices import on_cuda
-from auditor.source.streams import is_test
+from auditor.source.streams import is_program, is_test, trains
 
 _BAD = """import torch
 from torch_scatter import scatter
@@ -74,6 +74,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if is_test(module):
         return
     confidence: Confidence | None = None if on_cuda(module) else "medium"
+    if not (is_program(module) or trains(module)):
+        confidence = "possible"  # a library's layer: the program that trains it decides
     for call in module.calls(*(f"torch_scatter.{name}" for name in (*_ADDING, *_MORE)), *_GENERAL):
         if call.name in _GENERAL:
             # dim_size stands before reduce in both, and out in one of them.

@@ -53,6 +53,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """``warn_only=True`` and its equivalents."""
     for call in module.calls("torch.use_deterministic_algorithms"):
         given = call.argument("warn_only")
+        if _is_chosen(module, call.node):
+            continue
         if module.constant(given) is True and module.constant(call.argument("mode", 0)) is not False:
             fix = Fix((module.replaced(given, "False"),)) if isinstance(given, ast.Constant) else None
             yield Sighting(call.node, f"warn_only=True: {_MESSAGE}", fix=fix)
@@ -62,6 +64,15 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for call in module.calls("lightning.Trainer"):
         if module.constant(call.argument("deterministic")) == "warn":
             yield Sighting(call.node, f'Trainer(deterministic="warn"): {_MESSAGE}')
+
+
+def _is_chosen(module: Module, node: ast.AST) -> bool:
+    """Whether it is done where a caller asked for a warning by that word."""
+    return any(
+        isinstance(around, ast.If)
+        and any(isinstance(one, ast.Constant) and one.value == "warn" for one in ast.walk(around.test))
+        for around in module.parents(node)
+    )
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:

@@ -49,7 +49,12 @@ def see_document(document: Document) -> Iterator[Sighting]:
     for one in _installed(document):
         if one.moving:
             name = one.name or "it"
-            yield Sighting(one.line, f"{name} comes from a repository and no commit is named: a branch or tag can move")
+            yield Sighting(
+                one.line,
+                f"{name} comes from a repository and no commit is named: a branch or tag can move",
+                # A package's own declarations also name what only its developers install.
+                confidence="medium" if document.kind == "pyproject" else None,
+            )
 
 
 def _installed(document: Document) -> Iterator[Requirement]:

@@ -92,7 +92,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
         of = _is_text(module, call.node.args[0])
         if becomes is None or of is False:
             continue
-        confidence: Confidence | None = None if of else "medium"
+        confidence: Confidence | None = None if of else "possible"
         what = "a string" if of else "what may hold a string"
         yield Sighting(
             call.node, f"the hash of {what} becomes {becomes}: it is another one in each process", confidence=confidence
@@ -152,6 +152,8 @@ def _is_text(module: Module, node: ast.expr, steps: int = 4) -> bool | None:
         case ast.BinOp():
             sides = _is_text(module, node.left, steps - 1), _is_text(module, node.right, steps - 1)
             return True if any(sides) else None
+        case ast.Subscript(value=ast.Attribute(attr="shape")) | ast.Attribute(attr="shape"):
+            return False
         case ast.Call():
             name = module.name(node.func) or ""
             last = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -159,7 +161,7 @@ def _is_text(module: Module, node: ast.expr, steps: int = 4) -> bool | None:
                 return True
             if name in ("tuple", "frozenset") and node.args:
                 return _is_text(module, node.args[0], steps - 1)
-            return False if name in ("int", "id", "float", "len") else None
+            return False if name in ("int", "id", "float", "len") or last in ("item", "tolist", "size", "dim") else None
         case ast.Name() | ast.Attribute():
             function = module.function(node)
             if isinstance(node, ast.Name) and isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):

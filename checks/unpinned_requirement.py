@@ -63,6 +63,5 @@ def see_document(document: Document) -> Iterator[Sighting]:
 
 def _confidence(document: Document) -> Confidence | None:
     """Less where it is not what trains: a library's own requirements, a lock beside it, tools of its developers."""
-    if document.aside or document.beside & _LOCKS:
-        return "possible"
-    return "medium" if document.beside & {"setup.py", "setup.cfg"} else None
+    package = document.beside & {"setup.py", "setup.cfg", "pyproject.toml"}
+    return "possible" if document.aside or document.beside & _LOCKS or package else None

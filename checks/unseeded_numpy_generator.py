@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
@@ -28,7 +30,16 @@ RULE = Rule(
     ),
     remedy="Give it a seed: numpy.random.default_rng(seed).",
     bad=(Example(_BAD, needs=("numpy",)),),
-    good=(Example(_BAD.replace("default_rng()", "default_rng(7)"), needs=("numpy",)),),
+    good=(
+        Example(_BAD.replace("default_rng()", "default_rng(7)"), needs=("numpy",)),
+        # The caller's choice.
+        Example(
+            "import numpy as np\n\n\ndef noise(size, rng=None):\n    if rng is None:\n"
+            "        rng = np.random.default_rng()\n    return rng.normal(size=size)\n\n\n"
+            "print(noise(2, np.random.default_rng(1)))\n",
+            needs=("numpy",),
+        ),
+    ),
     sources=(
         "https://numpy.org/doc/stable/reference/random/generator.html#numpy.random.default_rng",
         "https://numpy.org/neps/nep-0019-rng-policy.html",
@@ -47,15 +58,34 @@ _MAKERS = (
 )
 
 
+_CHOSEN = re.compile(r"(^|_)(seed|rng|generator|gen|random_state|state|prng)s?(_|$)")
+_SETTER = re.compile(r"^set_(random_)?(seed|state|rng|generator)|^(re)?seed")
+
+
 def see_source(module: Module) -> Iterator[Sighting]:
     """Generators made from nothing, or from None."""
     for call in module.calls(*_MAKERS):
         seed = call.argument("entropy" if call.name.endswith("SeedSequence") else "seed", 0)
-        if seed is ABSENT or module.constant(seed) is None:
+        if (seed is ABSENT or module.constant(seed) is None) and not _is_the_callers(module, call.node):
             yield Sighting(
                 call.node,
                 f"{call.name}() takes its seed from the system's entropy; numpy.random.seed does not reach it",
             )
+
+
+def _is_the_callers(module: Module, node: ast.AST) -> bool:
+    """Whether it stands in for a seed or a generator that a caller may give, or one of its class may set."""
+    function = module.function(node)
+    if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        arguments = function.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        given = positional[len(positional) - len(arguments.defaults) :]
+        given += [one for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default]
+        return any(_CHOSEN.search(one.arg) for one in given)
+    owner = module.class_(node)
+    return owner is not None and any(
+        isinstance(one, ast.FunctionDef) and _SETTER.search(one.name) for one in owner.body
+    )
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:
