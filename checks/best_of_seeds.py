@@ -61,7 +61,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             elif not (isinstance(around, ast.Attribute) and around.attr == "append") and not _counted(around):
                 best = []
                 break
-        if len({last_name(one.func) for one in best}) == 1:
+        if len({last_name(one.func) for one in best}) == 1 and runs(module, best[0]):
             yield Sighting(best[0], f"the best of {name} over the seeds is taken, and the others are not reported")
 
 

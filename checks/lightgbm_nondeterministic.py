@@ -61,6 +61,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if "lightgbm" not in module.imports or not runs(module):
         return
     for call in module.calls(*_ESTIMATORS):
+        if not runs(module, call.node):
+            continue
         given = {keyword: call.argument(keyword) for keyword in (*_FIXES, *_THREADS)}
         if HIDDEN in given.values() or any(given[one] is not ABSENT for one in _FIXES):
             continue
@@ -70,7 +72,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             )
     for call in module.calls(*_FUNCTIONS):
         keys = _keys(module, call)
-        if keys is not None and keys.isdisjoint(_FIXES) and keys.isdisjoint(_THREADS):
+        if keys is not None and keys.isdisjoint((*_FIXES, *_THREADS)) and runs(module, call.node):
             yield Sighting(call.node, f"{call.name} without deterministic in its parameters adds as timing decides")
 
 

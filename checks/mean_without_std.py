@@ -74,7 +74,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
         means = [mean for node in uses if (mean := _mean(module, node)) is not None]
         others = [node for node in uses if _mean(module, node) is None and not _filled(module, node)]
         text = module.segment(function) if function is not None else module.text
-        if means and not others and not _SPREAD.search(text):
+        if means and not others and not _SPREAD.search(text) and runs(module, means[0]):
             yield Sighting(means[0], f"the mean of {name} over the seeds is reported, and not how far they spread")
 
 

@@ -77,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if "monai" not in module.imports or not runs(module):
         return
     names = [name for name in module.called if _RANDOM.fullmatch(name)]
-    calls = [call for name in names for call in module.calls(name)]
+    calls = [call for name in names for call in module.calls(name) if runs(module, call.node)]
     if not calls or any(name.endswith(".set_random_state") for name in module.called):
         return
     first = min(calls, key=lambda call: (call.node.lineno, call.node.col_offset))

@@ -71,14 +71,29 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for call in (*module.calls("optuna.create_study"), *module.calls("optuna.study.create_study")):
         sampler = call.argument("sampler")
-        # A study that is only opened again, to be looked at, searches nothing.
-        searches = any(True for _ in method_calls(module, "optimize", "ask"))
-        if (sampler is ABSENT or module.constant(sampler) is None) and searches:
+        if (sampler is ABSENT or module.constant(sampler) is None) and _searches(module, call.node):
             yield Sighting(call.node, "create_study without a sampler: its default one takes the system's entropy")
     for name in module.called:
         if _SAMPLER.fullmatch(name):
             for call in module.calls(name):
                 yield from _unseeded(module, call)
+
+
+def _searches(module: Module, made: ast.Call) -> bool:
+    """Whether anything is tried in a study: one that is only opened, to be filled or looked at, draws nothing."""
+    if not any(True for _ in method_calls(module, "optimize", "ask")):
+        return False
+    statement = module.parent(made)
+    if not isinstance(statement, ast.Assign) or not all(isinstance(one, ast.Name) for one in statement.targets):
+        return True
+    names = {one.id for one in statement.targets if isinstance(one, ast.Name)}
+    for node in module.all(ast.Name):
+        if node.id in names and isinstance(node.ctx, ast.Load) and module.function(node) is module.function(made):
+            around = module.parent(node)
+            # Given to another function or returned, it may be searched there.
+            if not isinstance(around, ast.Attribute) or around.attr in ("optimize", "ask"):
+                return True
+    return False
 
 
 def _unseeded(module: Module, call: Call) -> Iterator[Sighting]:

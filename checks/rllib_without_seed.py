@@ -53,6 +53,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for name in sorted(one for one in module.called if _CONFIG.fullmatch(one)):
         for call in module.calls(name):
+            if not runs(module, call.node):
+                continue
             yield Sighting(
                 call.node,
                 f"{name.rpartition('.')[2]} is given no seed: its environments run in processes that nothing seeds",

@@ -77,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             continue
         for call in module.calls(name):
             seed = call.argument("seed")
-            if seed is not ABSENT and module.constant(seed) is not None:
+            if (seed is not ABSENT and module.constant(seed) is not None) or not runs(module, call.node):
                 continue
             added = module.with_argument(call.node, "seed=0") if seed is ABSENT else None
             yield Sighting(

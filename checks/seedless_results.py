@@ -78,7 +78,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for node, path in _written(module):
         name = module.constant(path)
-        if isinstance(name, str) and _RESULT.fullmatch(name):
+        if isinstance(name, str) and _RESULT.fullmatch(name) and runs(module, node):
             yield Sighting(node, f"{name} is written for every seed and holds none")
 
 

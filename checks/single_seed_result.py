@@ -81,6 +81,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     if any(module.loop(one.node) is not None for one in found) or not _reports(module):
         return
+    if not runs(module, found[0].node):
+        return
     yield Sighting(
         found[0].node, f"a metric is reported from the seed {values.pop()} alone, and the program takes no other"
     )

@@ -103,7 +103,11 @@ def see_source(module: Module) -> Iterator[Sighting]:
             continue
         for call in module.calls(name):
             state = call.argument("random_state")
-            if (state is not ABSENT and module.constant(state) is not None) or not _draws(module, call):
+            if (
+                (state is not ABSENT and module.constant(state) is not None)
+                or not _draws(module, call)
+                or not runs(module, call.node)
+            ):
                 continue
             added = module.with_argument(call.node, "random_state=0") if state is ABSENT else None
             yield Sighting(

@@ -47,6 +47,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if "tensorflow" not in module.imports or not runs(module):
         return
     for call in module.calls("tensorflow.random.set_seed", "keras.utils.set_random_seed"):
+        if not runs(module, call.node):
+            continue
         statement = module.statement(call.node)
         fix = None
         if (

@@ -71,7 +71,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for loop in seed_loops(module):
         iterated = loop.iter
-        if isinstance(iterated, ast.Call) and module.name(iterated.func) == "enumerate":
+        at = loop if isinstance(loop, ast.For) else iterated
+        if (isinstance(iterated, ast.Call) and module.name(iterated.func) == "enumerate") or not runs(module, at):
             continue  # the names count something else
         seeds = count(module, loop)
         if seeds is None or not 1 < seeds < _CLAIM:
@@ -79,4 +80,4 @@ def see_source(module: Module) -> Iterator[Sighting]:
         few = f"{seeds} seeds are too few to publish a comparison ({_CLAIM})"
         if seeds < _CHOICE:
             few += f", and to choose between settings ({_CHOICE})"
-        yield Sighting(loop if isinstance(loop, ast.For) else iterated, few)
+        yield Sighting(at, few)

@@ -51,7 +51,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if "gymnasium" not in module.imports or not runs(module) or not makes(module):
         return
     for node, owner in method_calls(module, "sample"):
-        if isinstance(owner, ast.Attribute) and owner.attr in _SPACES and not node.args:
+        if isinstance(owner, ast.Attribute) and owner.attr in _SPACES and not node.args and runs(module, node):
             if any(name.endswith("_space.seed") or name.endswith("seed_spaces") for name in module.called):
                 return
             yield Sighting(

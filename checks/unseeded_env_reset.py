@@ -73,6 +73,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if any(name.startswith(("stable_baselines3.", "sb3_contrib.")) and name.count(".") <= 2 for name in module.called):
         return
     for node, owner in method_calls(module, "reset"):
-        if is_environment(module, owner) and not node.args and not node.keywords:
+        if is_environment(module, owner) and not node.args and not node.keywords and runs(module, node):
             yield Sighting(node, "the environment is never given a seed: it takes the system's entropy", unless=SEEDED)
             return

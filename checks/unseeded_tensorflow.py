@@ -69,7 +69,13 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if module.imports.isdisjoint({"tensorflow", "keras"}) or not runs(module):
         return
     trains = any(isinstance(one.func, ast.Attribute) and one.func.attr in _TRAINS for one in module.all(ast.Call))
-    made = [call.node for name in module.called if _MADE.fullmatch(name) for call in module.calls(name)]
+    made = [
+        call.node
+        for name in module.called
+        if _MADE.fullmatch(name)
+        for call in module.calls(name)
+        if runs(module, call.node)
+    ]
     # Layers that are given a seed each are seeded.
     if not trains or not made or any(name.startswith("keras.") and "seed" in name.lower() for name in module.called):
         return

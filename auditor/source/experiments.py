@@ -19,15 +19,18 @@ _STREAMS = frozenset({"numpy.random", "random", "torch", "torch.cuda"})
 _OPEN = frozenset({"fire", "hydra", "tyro", "gin", "sacred", "jsonargparse", "simple_parsing", "draccus", "tap", "chz"})
 
 
-def runs(module: Module) -> bool:
-    """Whether a file is started by itself: a program, or what does something at its top level outside a package."""
+def runs(module: Module, node: ast.AST | None = None) -> bool:
+    """Whether a file is started by itself: a program, or what does something at its top level outside a package.
+
+    Of the latter only what stands at the top level is run, so that ``node`` has to be there, where one is asked for.
+    """
     if is_test(module):
         return False
     if is_program(module):
         return True
-    if module.path.endswith("__init__.py") or any(node.level for node in module.all(ast.ImportFrom)):
+    if module.path.endswith("__init__.py") or any(one.level for one in module.all(ast.ImportFrom)):
         return False
-    return module.is_script
+    return module.is_script and (node is None or (module.function(node) is None and module.class_(node) is None))
 
 
 def is_seed(name: str) -> bool:
