@@ -53,7 +53,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
                 one.line,
                 f"{name} comes from a repository and no commit is named: a branch or tag can move",
                 # A package's own declarations also name what only its developers install.
-                confidence="medium" if document.kind == "pyproject" else None,
+                confidence="possible" if document.aside else "medium" if document.kind == "pyproject" else None,
             )
 
 

@@ -32,6 +32,7 @@ RULE = Rule(
             kind="dockerfile",
         ),
         Example("FROM ubuntu:24.04\nRUN apt-get update && apt-get install -y ./cudnn.deb $EXTRA\n", kind="dockerfile"),
+        Example("FROM ubuntu:24.04\nRUN apt-get update && apt-get install -y git curl\n", kind="dockerfile"),
         Example(
             "FROM debian:12\nCOPY snapshot.sources /etc/apt/sources.list.d/\n"
             "RUN apt-get update && apt-get install -y libopenblas0\n",
@@ -42,6 +43,15 @@ RULE = Rule(
 )
 
 _MOST_NAMED = 4
+# They fetch, unpack and show, and no training program computes with them.
+# fmt: off
+_TOOLS = frozenset({
+    "apt-transport-https", "apt-utils", "ca-certificates", "curl", "git", "git-lfs", "gnupg", "gnupg2", "gpg",
+    "htop", "jq", "less", "locales", "lsb-release", "man-db", "nano", "net-tools", "openssh-client", "openssh-server",
+    "procps", "rsync", "screen", "software-properties-common", "ssh", "sudo", "tmux", "tree", "tzdata", "unzip", "vim",
+    "wget", "xz-utils", "zip", "zsh",
+})
+# fmt: on
 
 
 def see_document(document: Document) -> Iterator[Sighting]:
@@ -49,7 +59,9 @@ def see_document(document: Document) -> Iterator[Sighting]:
     if document.kind != "dockerfile" or "snapshot" in document.text:
         return
     for command in commands(document.text):
-        open_ = [word for word in apt_installs(command) if not set(word.text) & set("=/$`*~") and word.text != "\\"]
+        open_ = [
+            word for word in apt_installs(command) if not set(word.text) & set("=/$`*~") and word.text not in _TOOLS
+        ]
         if open_:
             names = ", ".join(word.text for word in open_[:_MOST_NAMED])
             more = f" and {len(open_) - _MOST_NAMED} more" if len(open_) > _MOST_NAMED else ""

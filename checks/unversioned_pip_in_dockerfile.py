@@ -40,7 +40,13 @@ RULE = Rule(
 )
 
 # They install, and no training program computes with them.
-_TOOLS = frozenset({"pip", "setuptools", "wheel", "uv", "poetry", "pipenv", "pdm", "hatch", "virtualenv", "build"})
+# fmt: off
+_TOOLS = frozenset({
+    "pip", "setuptools", "wheel", "uv", "poetry", "pipenv", "pdm", "hatch", "virtualenv", "build", "pre-commit",
+    "pytest", "pytest-cov", "pytest-xdist", "black", "ruff", "mypy", "flake8", "isort", "pylint", "codecov", "coverage",
+    "sphinx", "jupyter", "jupyterlab", "notebook", "ipython", "ipykernel", "ipdb", "tox", "nox", "gpustat", "nvitop",
+})
+# fmt: on
 _CONSTRAINED = ("-c", "--constraint", "--constraints")
 _MOST_NAMED = 4
 
