@@ -30,7 +30,7 @@ def late_seedings(module: Module) -> Iterator[Late]:
     Calls are taken in the order of the text, with those of this file's functions followed one step. After a call of
     something that is not known nothing is said, since it may seed.
     """
-    if not is_program(module) or not seedings(module):
+    if not seedings(module) or not draws(module) or not is_program(module):
         return
     known = _Known({one.node: one for one in seedings(module)}, {one.node: one for one in draws(module)})
     yield from _late(module, module.tree.body, frozenset(), known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from auditor.source.module import Call, Function, Module
@@ -167,6 +168,7 @@ _GENERATORS = frozenset(
 _SEED_ARGUMENTS = frozenset({"seed", "random_state", "random_seed", "manual_seed", "rng_seed"})
 
 
+@lru_cache(maxsize=4)
 def worker_inits(module: Module) -> dict[Function, list[Call | None]]:
     """The functions that seed a DataLoader's workers, with the calls that they are given to (None: by its name)."""
     found: dict[Function, list[Call | None]] = {}

@@ -277,11 +277,13 @@ def learns(module: Module) -> bool:
     return not module.imports.isdisjoint(_LEARNING)
 
 
+@lru_cache(maxsize=4)
 def is_program(module: Module) -> bool:
     """Whether a file is started by itself, rather than imported or collected by a test runner."""
     return not is_test(module) and (_guard(module) is not None or _acts(module))
 
 
+@lru_cache(maxsize=4)
 def is_test(module: Module) -> bool:
     """Whether a file is a test."""
     path = PurePosixPath(module.path)
