@@ -61,7 +61,7 @@ RULE = Rule(
     ),
 )
 
-_SEEDS = frozenset({"torch.manual_seed", "random.seed", "numpy.random.seed", "lightning.seed_everything"})
+_SEEDS = ("torch.manual_seed", "random.seed", "numpy.random.seed", "lightning.seed_everything")
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
