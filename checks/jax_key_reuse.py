@@ -65,7 +65,7 @@ RULE = Rule(
     ),
     sources=(
         "https://docs.jax.dev/en/latest/jax.random.html",
-        "https://docs.jax.dev/en/latest/jax.key_reuse.html",
+        "https://docs.jax.dev/en/latest/jax.experimental.key_reuse.html",
     ),
 )
 

@@ -56,7 +56,7 @@ RULE = Rule(
     ),
     sources=(
         "https://monai.readthedocs.io/en/stable/utils.html#monai.utils.misc.set_determinism",
-        "https://monai.readthedocs.io/en/stable/transforms.html#monai.transforms.Randomizable",
+        "https://monai.readthedocs.io/en/stable/transforms.html",
     ),
 )
 

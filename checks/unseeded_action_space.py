@@ -39,7 +39,7 @@ RULE = Rule(
             needs=("gymnasium",),
         ),
     ),
-    sources=("https://gymnasium.farama.org/api/spaces/#gymnasium.Space.seed",),
+    sources=("https://gymnasium.farama.org/api/spaces/",),
 )
 
 _SPACES = ("action_space", "single_action_space")

@@ -45,7 +45,7 @@ RULE = Rule(
     ),
     sources=(
         "https://www.tensorflow.org/api_docs/python/tf/random/set_seed",
-        "https://keras.io/api/utils/python_utils/#set_random_seed-function",
+        "https://keras.io/api/utils/python_utils/",
     ),
 )
 
