@@ -14,7 +14,7 @@ from auditor.rulebook.project import Options, check
 
 DRAW = 'random.sample(os.listdir("data"), 2)'
 FLAW = f"import os\nimport random\n\nprint({DRAW})\n"
-PINS = "numpy>=1.26\n"
+IMAGE = "FROM pytorch/pytorch:latest\n"
 
 
 def _check(root: Path, *paths: str, select: tuple[str, ...] = ("unsorted-listing",), **asked: object) -> CheckReport:
@@ -137,17 +137,17 @@ def test_files_are_left_out_by_pattern(tmp_path: Path) -> None:
 
 def test_rules_are_selected_and_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(FLAW)
-    (tmp_path / "requirements.txt").write_text(PINS)
+    (tmp_path / "Dockerfile").write_text(IMAGE)
     found = {}
     for body in ("", 'select = ["unsorted-listing"]', 'ignore = ["unsorted-listing"]'):
         _configure(tmp_path, _table(body))
         found[body] = {flaw.rule for flaw in _check(tmp_path, select=()).flaws}
     every, selected, ignored = found.values()
-    assert {"unsorted-listing", "unpinned-requirement"} <= every
+    assert {"unsorted-listing", "floating-base-image"} <= every
     assert (selected, ignored) == ({"unsorted-listing"}, every - {"unsorted-listing"})
     assert not _check(tmp_path).flaws, "the command line selects, and what is ignored stays so"
-    assert _check(tmp_path, select=("unpinned-requirement",)).flaws
-    assert not _check(tmp_path, select=(), ignore=("unpinned-requirement", "missing-lockfile")).flaws
+    assert _check(tmp_path, select=("floating-base-image",)).flaws
+    assert not _check(tmp_path, select=(), ignore=("floating-base-image", "base-image-without-digest")).flaws
 
 
 def test_the_nearest_configuration_that_speaks_of_us_counts(tmp_path: Path) -> None:
