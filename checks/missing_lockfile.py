@@ -21,7 +21,7 @@ RULE = Rule(
     topic="environment",
     level="seed-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A pyproject.toml declares ranges and leaves out what the dependencies themselves need. Without a lock beside "
