@@ -1,10 +1,12 @@
-"""Every example that can be run is run: audited where its rule watches runs, and once by itself where it does not."""
+"""Every example that can be run is run, and those on its rule's page are audited where the rule watches runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,16 +20,50 @@ from auditor.rulebook import rulebook
 pytestmark = pytest.mark.programs
 
 LIMIT = 120
+# Runs one script after the other, each in a fork of a process that has brought in what most of them need: bringing in
+# torch takes longer than all that an example does.
+NURSERY = """
+import json, os, runpy, signal, sys, traceback
+import numpy, torch
+for line in sys.stdin:
+    order = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(order["limit"])
+            os.chdir(order["directory"])
+            told = os.open(order["told"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(told, 1)
+            os.dup2(told, 2)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+            sys.argv = order["words"]
+            sys.path[0] = order["directory"]
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
 def _cases(which: str, *, watched: bool) -> list[object]:
-    return [
-        pytest.param(check, example, id=f"{check.rule.id}-{number}")
-        for check in rulebook().values()
-        if (check.run is not None) == watched
-        for number, example in enumerate(getattr(check.rule, which), 1)
-        if example.kind == "python" and example.runs
-    ]
+    """The examples of rules that watch runs: the first of each as it is, the others for ``make test-slow``; or all."""
+    found = []
+    for check in rulebook().values():
+        for number, example in enumerate(getattr(check.rule, which), 1):
+            if example.kind != "python" or not example.runs or (watched and check.run is None):
+                continue
+            marks = [pytest.mark.slow] if watched and number > 1 else []
+            found.append(pytest.param(check, example, id=f"{check.rule.id}-{number}", marks=marks))
+    return found
 
 
 def _lay_out(example: Example, directory: Path) -> list[str]:
@@ -92,9 +128,30 @@ def test_a_good_example_is_not_observed(check: Check, example: Example, project:
     assert check.rule.id not in observed, told
 
 
+@pytest.fixture(scope="session")
+def run() -> Iterator[Callable[[list[str], Path], tuple[int, str]]]:
+    """Runs a script in a directory; its exit code, and what it printed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
+    words = [sys.executable, "-c", NURSERY]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as nursery:
+        assert nursery.stdin is not None and nursery.stdout is not None
+        orders, answers = nursery.stdin, nursery.stdout
+
+        def run(script: list[str], directory: Path) -> tuple[int, str]:
+            told = directory.parent / "told"
+            order = {"words": script, "directory": str(directory), "told": str(told), "limit": LIMIT}
+            orders.write(json.dumps(order) + "\n")
+            orders.flush()
+            answer = answers.readline()
+            return int(answer), told.read_text(encoding="utf-8", errors="replace")
+
+        yield run
+        orders.close()
+
+
 @pytest.mark.parametrize(("check", "example"), _cases("bad", watched=False) + _cases("good", watched=False))
-def test_an_example_of_the_source_alone_runs(check: Check, example: Example, project: Path) -> None:
-    done = subprocess.run(
-        _lay_out(example, project), cwd=project, capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL
-    )
-    assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-2000:]}"
+def test_an_example_runs(
+    check: Check, example: Example, project: Path, run: Callable[[list[str], Path], tuple[int, str]]
+) -> None:
+    code, told = run(_lay_out(example, project)[1:], project)
+    assert code == 0, told[-2000:]
