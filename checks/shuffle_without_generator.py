@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.loading import loaders
-from auditor.source.streams import is_test
+from auditor.source.streams import is_program, seedings
 
 _BAD = """import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -15,8 +15,14 @@ from torch.utils.data import DataLoader, TensorDataset
 torch.manual_seed(0)
 data = TensorDataset(torch.arange(16.0).reshape(16, 1))
 loader = DataLoader(data, batch_size=4, shuffle=True)
+weights = torch.zeros(1, requires_grad=True)
+optimizer = torch.optim.SGD([weights], lr=0.001)
 for (batch,) in loader:
-    print(batch.flatten().tolist())
+    loss = (batch @ weights - 1).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(loss.item())
 """
 
 RULE = Rule(
@@ -42,6 +48,8 @@ RULE = Rule(
             _BAD.replace("shuffle=True", "shuffle=True, generator=torch.Generator().manual_seed(0)"), needs=("torch",)
         ),
         Example(_BAD.replace("shuffle=True", "shuffle=False"), needs=("torch",)),
+        # Nothing seeds torch: that is what is wrong here.
+        Example(_BAD.replace("torch.manual_seed(0)\n", ""), needs=("torch",)),
         Example(
             "from torch.utils.data import DataLoader\n\n\ndef make(data, **options):\n"
             "    return DataLoader(data, shuffle=True, **options)\n",
@@ -62,12 +70,15 @@ _SAMPLERS = {
 
 
 def see_source(module: Module) -> Iterator[Sighting]:
-    """Loaders that shuffle, and random samplers, without a generator."""
-    if is_test(module):
+    """Loaders that shuffle, and random samplers, without a generator, in a program or project that seeds torch."""
+    # A library leaves the seed to its caller, and where nothing seeds torch, that is what is wrong.
+    if not is_program(module):
         return
+    seeds = any("torch" in one.streams for one in seedings(module))
+    given = () if seeds else ("seeds:torch",)
     for call in loaders(module):
         if module.constant(call.argument("shuffle", 2)) is True and not call.has("generator", 12):
-            yield Sighting(call.node, "this DataLoader shuffles by torch's global stream")
+            yield Sighting(call.node, "this DataLoader shuffles by torch's global stream", given=given)
     for call in module.calls(*_SAMPLERS):
         if not call.has("generator", _SAMPLERS[call.name]):
-            yield Sighting(call.node, f"{call.name.rpartition('.')[2]} draws from torch's global stream")
+            yield Sighting(call.node, f"{call.name.rpartition('.')[2]} draws from torch's global stream", given=given)
