@@ -492,13 +492,17 @@ def finding_line(finding: Finding) -> str:
 def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
     """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads.
 
-    A note that the table of controls holds as well, and that has no line of its own, is not said twice.
+    A note that the table of controls holds as well, and that has no line of its own, is not said twice; nor is what a
+    proven cause says.
     """
+    proven = {cause.rule for cause in audit.causes if cause.confidence == "proven"}
+    places = [cause.location for cause in audit.causes]
     rank = {"error": 0, "warning": 1, "note": 2}
     shown = [
         finding
         for finding in audit.findings
         if not (audit.controls and finding.severity == "note" and finding.location is None and finding.rule in _HELD)
+        and not (finding.rule in proven and finding.location in (None, *places))
     ]
     return tuple(sorted(shown, key=lambda finding: rank[finding.severity]))
 

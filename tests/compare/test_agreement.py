@@ -86,10 +86,10 @@ def test_the_line_is_the_sources_where_the_runs_tell_none(make: Make, runs: Any)
 def test_what_may_mend_a_flaw_may_be_in_a_file_that_was_not_read(make: Make, runs: Any) -> None:
     train = "import seeding\n" + TORCH
     unseeded = {"train.py": train, "seeding.py": "import torch\n"}
-    assert [flaw.rule for flaw in sighted(make, runs, unseeded).flaws] == ["unseeded-torch"]
+    assert "unseeded-torch" in {flaw.rule for flaw in sighted(make, runs, unseeded).flaws}
     files = {"train.py": train, "seeding.py": "import torch\n\ntorch.manual_seed(1)\n"}
-    assert sighted(make, runs, files).flaws == ()
-    assert sighted(make, runs, files, {"train.py": train}).flaws == ()
+    assert "unseeded-torch" not in {flaw.rule for flaw in sighted(make, runs, files).flaws}
+    assert "unseeded-torch" not in {flaw.rule for flaw in sighted(make, runs, files, {"train.py": train}).flaws}
 
 
 def test_a_comment_allows_what_the_runs_show(make: Make, runs: Any) -> None:
