@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
+from auditor.source.devices import is_alternative
 
 _TRAIN = """
 device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,6 +68,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 statement,
                 f"{_FLAG} is set to True: which algorithm is used is decided by timing",
                 fix=Fix((module.replaced(value, "False"),)),
+                confidence="medium" if is_alternative(module, statement) else None,
             )
     for call in module.calls("torch.backends.cudnn.flags", "lightning.Trainer"):
         position = 1 if call.name.endswith("flags") else None

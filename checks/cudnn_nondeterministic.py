@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.devices import CUDNN_DETERMINISTIC, seeding_place
+from auditor.source.devices import CUDNN_DETERMINISTIC, is_alternative, seeding_place
 from auditor.source.streams import stands_alone
 
 _BAD = """import torch
@@ -77,6 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 statement,
                 f"{CUDNN_DETERMINISTIC} is set to False: cuDNN may add in another order in each run",
                 fix=Fix((module.replaced(value, "True"),)),
+                confidence="medium" if is_alternative(module, statement) else None,
             )
     seeding = seeding_place(module)
     if seeding is None:

@@ -219,6 +219,8 @@ def _made(module: Module, node: ast.Call, steps: int) -> str:
     last = node.func.attr if isinstance(node.func, ast.Attribute) else name
     if name in _TO_NUMBERS or last in ("tolist", "unique", "item", "argsort", "nonzero", "numpy", "values"):
         return "numbers" if last not in ("tolist", "unique", "values", "numpy") else ""
+    if ".cpu()" in module.segment(node):
+        return "numbers"  # of a tensor
     if name in ("os.listdir", "glob.glob", "open"):
         return "text"
     if name == "map" and node.args:

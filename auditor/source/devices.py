@@ -87,6 +87,23 @@ def asking(module: Module) -> Iterator[Call]:
             yield call
 
 
+def is_alternative(module: Module, statement: ast.stmt) -> bool:
+    """Whether a switch is assigned in one branch of a condition whose other branch assigns it too, or to undo it.
+
+    Which of them is taken is the caller's choice.
+    """
+    targets = {ast.dump(target) for target in getattr(statement, "targets", ())}
+    inside: ast.AST = statement
+    for around in module.parents(statement):
+        if isinstance(around, ast.If):
+            other = around.orelse if inside in around.body else around.body
+            for node in (one for branch in other for one in ast.walk(branch)):
+                if isinstance(node, ast.Assign) and any(ast.dump(target) in targets for target in node.targets):
+                    return True
+        inside = around
+    return any(name.startswith(("unset", "disable", "reset", "undo")) for name in module.functions(statement))
+
+
 def differentiated(module: Module, node: ast.AST) -> bool:
     """Whether gradients may be taken of what is computed here: false within ``no_grad`` and ``inference_mode``."""
     for around in module.parents(node):

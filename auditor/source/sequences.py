@@ -309,7 +309,7 @@ def _of_loop(module: Module, loop: ast.For | ast.AsyncFor, steps: int) -> Iterat
                 if _numbers(target, node.value, counters):
                     yield "numbered"
             case ast.AugAssign(op=ast.Add() | ast.Sub() | ast.Mult()) if not is_count(node.value):
-                yield _of_addition(module, node)
+                yield from _of_addition(module, node, steps)
             case ast.Return(value=ast.expr() as value):
                 if not isinstance(value, ast.Constant):
                     yield "first"
@@ -337,13 +337,16 @@ def is_count(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and node.attr in ("st_size", "size", "nbytes")
 
 
-def _of_addition(module: Module, node: ast.AugAssign) -> Use:
+def _of_addition(module: Module, node: ast.AugAssign, steps: int) -> Iterator[Use]:
     # What the name was given before, in any of its assignments.
     before = module.scope(node).find(node.target.id) if isinstance(node.target, ast.Name) else None
     begun = [node.value, *(one for one in before or () if isinstance(one, ast.expr))]
-    if any(isinstance(one, (ast.List, ast.ListComp, ast.Tuple)) for one in begun):
-        return "collected"
-    return "joined" if any(_is_text(one) for one in begun) else "summed"
+    if not any(isinstance(one, (ast.List, ast.ListComp, ast.Tuple)) for one in begun):
+        yield "joined" if any(_is_text(one) for one in begun) else "summed"
+    elif not isinstance(node.target, ast.Name) or set(_of_name(module, node.target, node.value, steps - 1)) - {
+        "picked"
+    }:
+        yield "collected"
 
 
 def _is_text(node: ast.expr) -> bool:
