@@ -28,6 +28,7 @@ def main() -> None:
         "directory", type=Path, metavar="DIR", help="holds one unpacked source distribution per directory"
     )
     draw.add_argument("output", type=Path, metavar="FILE")
+    draw.add_argument("--confidence", choices=("high", "medium", "possible"), help="only findings of this one")
     draw.add_argument("--number", type=int, default=200)
     draw.add_argument("--seed", type=int, default=1)
     again = verbs.add_parser("again", help="which labelled findings the rules still make")
@@ -35,7 +36,7 @@ def main() -> None:
     verbs.add_parser("table", help="print the precision of each rule, from the labels")
     arguments = parser.parse_args()
     if arguments.verb == "draw":
-        _draw(arguments.directory, arguments.output, arguments.number, arguments.seed)
+        _draw(arguments.directory, arguments.output, arguments.confidence, arguments.number, arguments.seed)
     elif arguments.verb == "again":
         _again(arguments.directory)
     else:
@@ -48,9 +49,14 @@ def found(directory: Path) -> dict[str, list[Flaw]]:
     return {path.name: list(check([path], path, Options(possible=True)).report.flaws) for path in packages}
 
 
-def _draw(directory: Path, output: Path, number: int, seed: int) -> None:
+def _draw(directory: Path, output: Path, confidence: str | None, number: int, seed: int) -> None:
     """A sample without replacement of everything that was found, and so that no rule takes more than its share."""
-    every = [(package, flaw) for package, flaws in found(directory).items() for flaw in flaws]
+    every = [
+        (package, flaw)
+        for package, flaws in found(directory).items()
+        for flaw in flaws
+        if confidence in (None, flaw.confidence)
+    ]
     by_rule: dict[str, list[tuple[str, Flaw]]] = defaultdict(list)
     draws = random.Random(seed)
     draws.shuffle(every)

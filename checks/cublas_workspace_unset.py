@@ -81,6 +81,8 @@ def see_run(watched: Watched) -> Iterator[Observation]:
             torch, environment = trace.in_force, trace.environment
             if not trace.gpus or torch is None or environment is None or _VARIABLE in environment.variables:
                 continue
+            if torch.facts.get("cublas_workspace"):
+                continue  # the program set it itself
             if torch.switches.get("deterministic_algorithms") and _version(torch.version) < (2, 10):
                 yield Observation(
                     f"{_VARIABLE} was not in the environment while deterministic algorithms were on: cuBLAS chooses "
