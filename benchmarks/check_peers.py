@@ -88,11 +88,13 @@ def _of_ruff(output: str, directory: Path) -> set[tuple[str, int]]:
 
 
 def _of_torchdetscan(output: str, directory: Path) -> set[tuple[str, int]]:
-    """Its tables: the file's name above, then rows whose second column is the line."""
-    found, file = set(), ""
+    """Its tables: the file's name above, broken where it is long, then rows whose second column is the line."""
+    found, file, title = set(), "", ""
     for line in output.splitlines():
-        if line.strip().endswith(".py"):
-            file = str(Path(line.strip()).relative_to(directory))
+        if not line.startswith(("┏", "┃", "┡", "│", "└")):
+            title += line.strip()
+        elif line.startswith("┏"):
+            file, title = str(Path(title).relative_to(directory)) if title.startswith("/") else title, ""
         elif line.startswith("│") and line.split("│")[2].strip().isdigit():
             found.add((file, int(line.split("│")[2])))
     return found

@@ -16,7 +16,7 @@ from auditor.rulebook import rulebook
 from auditor.rulebook.project import Options, check
 
 LABELS = ROOT / "benchmarks/checks/labels.csv"
-FIELDS = ("package", "file", "line", "rule", "confidence", "label", "reason")
+FIELDS = ("sample", "package", "file", "line", "rule", "confidence", "now", "label", "reason")
 SHOWN = 6  # lines around a finding
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     draw.add_argument("--confidence", choices=("high", "medium", "possible"), help="only findings of this one")
     draw.add_argument("--number", type=int, default=200)
     draw.add_argument("--seed", type=int, default=1)
-    again = verbs.add_parser("again", help="which labelled findings the rules still make")
+    again = verbs.add_parser("again", help="write into the labels what the rules say of each finding by now")
     again.add_argument("directory", type=Path, metavar="DIR")
     verbs.add_parser("table", help="print the precision of each rule, from the labels")
     arguments = parser.parse_args()
@@ -73,7 +73,8 @@ def _draw(directory: Path, output: Path, confidence: str | None, number: int, se
         writer = csv.writer(file)
         writer.writerow(FIELDS)
         for package, flaw in chosen:
-            writer.writerow([package, flaw.spot.file, flaw.spot.line, flaw.rule, flaw.confidence, "", ""])
+            spot = flaw.spot
+            writer.writerow([directory.name, package, spot.file, spot.line, flaw.rule, flaw.confidence, "", "", ""])
     for package, flaw in chosen:
         lines = (directory / package / flaw.spot.file).read_text(errors="replace").splitlines()
         first = max(0, flaw.spot.line - SHOWN)
@@ -90,32 +91,40 @@ def _labels() -> list[dict[str, str]]:
 
 
 def _again(directory: Path) -> None:
+    """Writes into the labels what the rules say of each finding by now, of the packages that lie in ``directory``."""
     made = {
         (package, flaw.spot.file, str(flaw.spot.line), flaw.rule): flaw.confidence
         for package, flaws in found(directory).items()
         for flaw in flaws
     }
-    for row in _labels():
-        confidence = made.get((row["package"], row["file"], row["line"], row["rule"]), "not made")
-        if confidence != row["confidence"]:
-            print(f"{row['package']} {row['file']}:{row['line']} {row['rule']}: {row['confidence']} → {confidence}")
+    packages = {path.name for path in directory.iterdir()}
+    rows = _labels()
+    for row in rows:
+        if row["package"] in packages:
+            row["now"] = made.get((row["package"], row["file"], row["line"], row["rule"]), "not made")
+    with LABELS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _table() -> None:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for row in _labels():
-        right = row["label"] == "true"
-        for kept in (counts[row["rule"]], totals[row["confidence"]]):
-            kept[0] += right
-            kept[1] += 1
-    print("| rule | confidence | read | right | precision |")
-    print("|---|---|--:|--:|--:|")
-    for rule, (right, read) in sorted(counts.items()):
-        known = rulebook().get(rule)
-        print(f"| {rule} | {known.rule.confidence if known else ''} | {read} | {right} | {right / read:.0%} |")
-    for confidence, (right, read) in sorted(totals.items()):
-        print(f"| all findings of this confidence | {confidence} | {read} | {right} | {right / read:.0%} |")
+    """The precision of each rule among the findings that it makes by now, and that of each sample when it was drawn."""
+    rows = _labels()
+    print("| rule | confidence | read | right |")
+    print("|---|---|--:|--:|")
+    for rule, confidence in sorted({(row["rule"], row["now"]) for row in rows if row["now"] != "not made"}):
+        kept = [row["label"] == "true" for row in rows if (row["rule"], row["now"]) == (rule, confidence)]
+        print(f"| {rule} | {confidence} | {len(kept)} | {sum(kept)} |")
+    print("\n| sample | confidence | when it was drawn | by now |")
+    print("|---|---|--:|--:|")
+    for sample in dict.fromkeys(row["sample"] for row in rows):
+        for confidence in ("high", "medium", "possible"):
+            shares = []
+            for column in ("confidence", "now"):
+                kept = [row["label"] == "true" for row in rows if (row["sample"], row[column]) == (sample, confidence)]
+                shares.append(f"{sum(kept)}/{len(kept)}" + (f" ({sum(kept) / len(kept):.0%})" if kept else ""))
+            print(f"| {sample} | {confidence} | {' | '.join(shares)} |")
 
 
 if __name__ == "__main__":

@@ -121,12 +121,18 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for call, operation, method in _calls(module):
         if call.node in seen or (operation.direction == "backward" and not differentiated(module, call.node)):
             continue
+        if operation.direction == "backward" and "__init__" in module.functions(call.node) and not _makes_layer(call):
+            continue  # what is computed there once is no part of what is differentiated
         seen.add(call.node)
         certainty = operation.certainty
         if certainty == "high" and (method or not here or not (trained or _in_network(module, call.node))):
             certainty = "medium"
         name = f"Tensor.{call.name.rpartition('.')[2]}" if method else call.name
         yield Sighting(call.node, _said(name, operation), _UNLESS, None, certainty, ("uses:cuda",))
+
+
+def _makes_layer(call: Call) -> bool:
+    return call.name.startswith("torch.nn.") and not call.name.startswith("torch.nn.functional.")
 
 
 def _calls(module: Module) -> Iterator[tuple[Call, Operation, bool]]:

@@ -14,7 +14,7 @@ RULE = Rule(
     topic="environment",
     level="seed-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A range, or a bare name, is another version next month. Libraries change defaults, random streams and the "

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
+from auditor.source.streams import is_test
 
 _BAD = """import numpy as np
 
@@ -70,6 +71,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 call.node,
                 f"{call.name}() takes its seed from the system's entropy; numpy.random.seed does not reach it",
+                confidence="medium" if is_test(module) else None,
             )
 
 

@@ -10,7 +10,7 @@ from auditor.records.streams import STREAM_NAMES
 from auditor.records.trace import ProcessTrace
 from auditor.rule import Confidence, Example, Observation, Rule, Sighting, Watched
 from auditor.source import Call, Module
-from auditor.source.seeds import generator_seeds, inside, parts, unstable, worker_inits
+from auditor.source.seeds import generator_seeds, inside, parts, stands_in, unstable, worker_inits
 from auditor.source.streams import STREAM_NAMES as WORDS
 from auditor.source.streams import draws, seedings
 
@@ -90,7 +90,9 @@ def see_source(module: Module) -> Iterator[Sighting]:
             continue
         found = unstable(module, seed)
         if found is not None:
-            confidence: Confidence | None = "possible" if found.fallback else None if found.sure else "medium"
+            confidence: Confidence | None = None if found.sure else "medium"
+            if found.fallback or stands_in(module, node):
+                confidence = "possible"  # a caller may give one
             yield Sighting(node, f"this seed is made of {found.what} ({found.name})", confidence=confidence)
         else:
             yield from _drawn(module, node, seed)

@@ -90,18 +90,33 @@ def asking(module: Module) -> Iterator[Call]:
 def is_alternative(module: Module, statement: ast.stmt) -> bool:
     """Whether a switch is assigned in one branch of a condition whose other branch assigns it too, or to undo it.
 
-    Which of them is taken is the caller's choice.
+    Which of them is taken is the caller's choice; so it is where an option decides whether it is assigned at all.
     """
     targets = {ast.dump(target) for target in getattr(statement, "targets", ())}
     inside: ast.AST = statement
     for around in module.parents(statement):
         if isinstance(around, ast.If):
+            if any(isinstance(node, ast.Attribute) and _is_options(node.value) for node in ast.walk(around.test)):
+                return True
             other = around.orelse if inside in around.body else around.body
             for node in (one for branch in other for one in ast.walk(branch)):
                 if isinstance(node, ast.Assign) and any(ast.dump(target) in targets for target in node.targets):
                     return True
         inside = around
     return any(name.startswith(("unset", "disable", "reset", "undo")) for name in module.functions(statement))
+
+
+def _is_options(node: ast.expr) -> bool:
+    """Whether a name is one that parsed options and configurations go by."""
+    return isinstance(node, ast.Name) and node.id.lower() in (
+        "args",
+        "opt",
+        "opts",
+        "options",
+        "cfg",
+        "config",
+        "flags",
+    )
 
 
 def differentiated(module: Module, node: ast.AST) -> bool:

@@ -75,6 +75,22 @@ def _is_guarded(module: Module, value: ast.expr) -> bool:
     return isinstance(around, ast.If)
 
 
+def stands_in(module: Module, node: ast.AST) -> bool:
+    """Whether something is done only where a parameter was given nothing, as in ``if key is None``."""
+    function = module.function(node)
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    given = {one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
+    return any(
+        isinstance(around, (ast.If, ast.IfExp))
+        and isinstance(around.test, ast.Compare)
+        and isinstance(around.test.ops[0], ast.Is)
+        and isinstance(around.test.left, ast.Name)
+        and around.test.left.id in given
+        for around in module.parents(node)
+    )
+
+
 def unstable(module: Module, value: ast.expr) -> Unstable | None:
     """The first part of a seed that differs from run to run; None where there is none in sight."""
     for node, fallback in parts(module, value):
