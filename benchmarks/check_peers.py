@@ -91,7 +91,9 @@ def _of_torchdetscan(output: str, directory: Path) -> set[tuple[str, int]]:
     """Its tables: the file's name above, broken where it is long, then rows whose second column is the line."""
     found, file, title = set(), "", ""
     for line in output.splitlines():
-        if not line.startswith(("┏", "┃", "┡", "│", "└")):
+        if not line.strip():
+            title = ""
+        elif not line.startswith(("┏", "┃", "┡", "│", "└")):
             title += line.strip()
         elif line.startswith("┏"):
             file, title = str(Path(title).relative_to(directory)) if title.startswith("/") else title, ""

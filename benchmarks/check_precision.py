@@ -12,7 +12,6 @@ from pathlib import Path
 from measure import ROOT
 
 from auditor.records.check import Flaw
-from auditor.rulebook import rulebook
 from auditor.rulebook.project import Options, check
 
 LABELS = ROOT / "benchmarks/checks/labels.csv"
