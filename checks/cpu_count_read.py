@@ -27,7 +27,7 @@ RULE = Rule(
     topic="order",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A batch size, a number of shards, of folds or of environments that is taken from os.cpu_count() is another "
