@@ -41,7 +41,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     ``id`` is named for the flaw and is its file's name with hyphens. ``level`` is the strictest level that a program
     with it may fail to reach. ``confidence`` is how often what the source's sense sees is the flaw: ``high`` in nine of
-    ten or more, measured; ``possible`` is shown on request only. ``since`` is the version of auditor that brought it.
+    ten or more, by findings that were read (``benchmarks/checks/labels.csv``), or what an environment's file says
+    plainly; ``possible`` is shown on request only. ``since`` is the version of auditor that brought it.
     ``sources`` are addresses of documentation or papers. ``bad`` and ``good`` are its tests as well as its page.
     """
 

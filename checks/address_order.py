@@ -26,7 +26,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "id() is an object's address in memory, and an object without a __hash__ of its own is hashed by it. Addresses "

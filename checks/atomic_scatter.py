@@ -24,7 +24,7 @@ RULE = Rule(
     topic="kernels",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "The scatter functions of torch_scatter, and those of PyTorch Geometric that stand on them, add on CUDA with "

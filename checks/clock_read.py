@@ -29,7 +29,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "The clock says something else in each run. A number, a feature or a window of dates that is computed from it "

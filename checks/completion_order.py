@@ -57,7 +57,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "as_completed and imap_unordered hand over what is ready first, and which that is depends on the machine. "

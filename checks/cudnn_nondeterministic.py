@@ -30,7 +30,7 @@ RULE = Rule(
     topic="kernels",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Some of cuDNN's algorithms for the gradients of a convolution add with atomic operations, in the order in "

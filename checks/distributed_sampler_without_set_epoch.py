@@ -33,7 +33,7 @@ RULE = Rule(
     topic="loading",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "DistributedSampler shuffles by its seed and the epoch that set_epoch tells it. Where nothing calls "

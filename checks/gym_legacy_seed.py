@@ -23,7 +23,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "env.seed(…) is of gym before 0.26. Gymnasium's environments have no such method: behind hasattr or try it "

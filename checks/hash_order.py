@@ -31,7 +31,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A set gives its elements in the order of their hashes, and Python hashes strings with a salt that it draws "

@@ -21,7 +21,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "hyperopt.fmin draws from the generator that it is given as rstate. Without one it makes one from the system's "

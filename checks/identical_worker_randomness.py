@@ -61,7 +61,7 @@ RULE = Rule(
     topic="loading",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Each worker gets a copy of the dataset, and with it a copy of every generator that the dataset holds. The "

@@ -66,7 +66,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "What was drawn before the seed was set is different in each run. Most often that is the model: its initial "

@@ -27,7 +27,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "transformers.Trainer seeds the random streams when it is made. A model that was made before it has drawn its "

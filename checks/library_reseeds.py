@@ -47,7 +47,7 @@ RULE = Rule(
     topic="streams",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Some libraries seed the global streams when they are used, with a default of their own: TabNet with 0, the "

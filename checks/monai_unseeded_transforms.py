@@ -25,7 +25,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Each random transform of MONAI holds a RandomState of its own, which begins with the system's entropy: "

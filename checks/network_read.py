@@ -27,7 +27,7 @@ RULE = Rule(
     topic="order",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "What an address gives may be corrected, extended or moved at any time, and a branch of a repository moves "

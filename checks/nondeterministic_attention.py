@@ -29,7 +29,7 @@ RULE = Rule(
     topic="kernels",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "FlashAttention and memory-efficient attention add the gradient of the queries with atomic operations, in "

@@ -50,7 +50,7 @@ RULE = Rule(
     topic="kernels",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "PyTorch lists operations whose kernels, most of them for CUDA, add with atomic operations in the order in "

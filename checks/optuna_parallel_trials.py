@@ -32,7 +32,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A sampler proposes the next setting from the trials that have ended. With n_jobs other than 1, how long each "

@@ -25,7 +25,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Optuna's samplers draw from generators of their own, which take the system's entropy where no seed is given; "

@@ -23,7 +23,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "The system numbers processes as they come: a program has another number in each run, and so have its workers. "

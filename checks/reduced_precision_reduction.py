@@ -19,7 +19,7 @@ RULE = Rule(
     topic="arithmetic",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A matrix product of half-precision numbers may be split into parts whose sums are themselves rounded to half "

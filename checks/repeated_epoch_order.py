@@ -41,7 +41,7 @@ RULE = Rule(
     topic="loading",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A generator that is seeded anew in each epoch has the DataLoader shuffle into the same order each time. The "

@@ -59,7 +59,7 @@ RULE = Rule(
     topic="loading",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Workers are started anew for each epoch, unless they are persistent. A worker_init_fn that seeds them with "

@@ -23,7 +23,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "RLlib runs environments in processes of its own, which a seed set in the program does not reach. "

@@ -26,7 +26,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Python salts the hashes of strings and bytes, and so of tuples that hold them, with a value that it draws "

@@ -25,7 +25,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "The algorithms take a seed and pass it to Python, NumPy and torch, to the environment and to its action "

@@ -56,7 +56,7 @@ RULE = Rule(
     topic="streams",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A stream that is set back to the same seed in each epoch, or for each batch, gives the same numbers each "

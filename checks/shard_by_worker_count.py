@@ -46,7 +46,7 @@ RULE = Rule(
     topic="loading",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Each worker iterates over a copy of an iterable dataset. Where the dataset does not ask which worker it is "

@@ -24,7 +24,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Where random_state is None, scikit-learn draws from NumPy's global stream, which nothing in this program "

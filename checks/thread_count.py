@@ -30,7 +30,7 @@ RULE = Rule(
     topic="arithmetic",
     level="seed-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "PyTorch, MKL, OpenBLAS and OpenMP split sums among threads, as many as there are cores unless they are told. "

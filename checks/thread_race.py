@@ -67,7 +67,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Which thread comes first is decided by the system anew in each run. Floats that several threads add to one "

@@ -30,7 +30,7 @@ RULE = Rule(
     topic="order",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A loop that ends when its time is up takes as many steps as the machine manages: more on a faster one, fewer "

@@ -22,7 +22,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Without random_state UMAP optimises its embedding in several threads that write to it at once, in whatever "

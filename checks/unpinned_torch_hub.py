@@ -19,7 +19,7 @@ RULE = Rule(
     topic="domains",
     level="seed-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "torch.hub.load runs the code of a repository. Without a reference it takes the default branch as it stands "

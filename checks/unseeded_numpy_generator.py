@@ -23,7 +23,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "numpy.random.default_rng() and the bit generators take their seed from the system's entropy where none is "

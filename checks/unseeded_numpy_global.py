@@ -34,7 +34,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "numpy.random.rand, shuffle, choice and the other functions of numpy.random draw from one global stream, "

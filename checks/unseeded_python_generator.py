@@ -23,7 +23,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "random.Random() takes its seed from the system's entropy. random.seed seeds the module's own instance only "

@@ -34,7 +34,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "The global stream of Python's random module begins with the system's entropy in every process. What a "

@@ -26,7 +26,7 @@ RULE = Rule(
     topic="domains",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Weights, dropout and shuffled datasets draw from TensorFlow's own generators, which neither random.seed nor "

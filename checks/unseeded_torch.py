@@ -44,7 +44,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Initial parameters, dropout, shuffling and augmentation come from torch's global stream. Unless the program "

@@ -56,7 +56,7 @@ RULE = Rule(
     topic="loading",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "torch seeds each worker from the DataLoader's generator. A worker_init_fn that seeds again, without a seed "

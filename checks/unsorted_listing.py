@@ -53,7 +53,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "os.listdir, os.scandir, os.walk, glob and pathlib's iterdir and glob give names in the order of the file "

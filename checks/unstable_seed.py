@@ -45,7 +45,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A seed from the clock, the process's number, a UUID, an address, or hash() of a text is another one in each "

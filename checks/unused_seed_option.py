@@ -26,7 +26,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="error",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "Whoever starts the program with --seed 3 believes the run to be seeded. The option is parsed and never "

@@ -22,7 +22,7 @@ RULE = Rule(
     topic="order",
     level="bit-exact",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "uuid.uuid4 takes the system's entropy and uuid.uuid1 the clock and the machine's address. As a name it only "

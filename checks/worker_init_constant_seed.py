@@ -50,7 +50,7 @@ RULE = Rule(
     topic="loading",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A worker_init_fn that seeds without the worker's number has all workers draw the same numbers, and draw "
