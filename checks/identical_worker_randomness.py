@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from auditor.records.streams import worker_states
+from auditor.records.streams import loader_place, worker_end, worker_start, worker_states
 from auditor.rule import Confidence, Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.loading import (
@@ -139,8 +139,7 @@ def see_run(watched: Watched) -> Iterator[Observation]:
         # a loader's later epochs start other workers in other states.
         alike: dict[tuple[str, int, str, str], dict[int, bool | None]] = defaultdict(dict)
         for trace in run.processes:
-            start = next((line for line in trace.workers if line.at == "start"), None)
-            end = next((line for line in reversed(trace.workers) if line.at == "end"), None)
+            start, end = worker_start(trace), worker_end(trace)
             if start is None:
                 continue
             begun, ended = worker_states(start), None if end is None else worker_states(end)
@@ -153,10 +152,9 @@ def see_run(watched: Watched) -> Iterator[Observation]:
             numbers = sorted(number for number, drew in workers.items() if drew is not False)
             if len(numbers) < 2 or not any(workers.values()):
                 continue
-            made = parents[parent].loaders if parent in parents else ()
             listed = ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "")
             yield Observation(
                 f"workers {listed} of DataLoader {loader} begin with {name} in the same state and draw from it: "
                 "they all make the same random choices",
-                next((one.place for one in made if one.index == loader), None),
+                loader_place(parents.get(parent), loader),
             )

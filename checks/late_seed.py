@@ -10,7 +10,6 @@ from auditor.records.trace import Place, ProcessTrace
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.late import late_seedings
-from auditor.source.streams import STREAM_NAMES as WORDS
 from auditor.source.streams import stands_alone
 
 _BAD = """import torch
@@ -98,7 +97,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for late in late_seedings(module):
         yield Sighting(
             late.seeding,
-            f"{WORDS[late.stream]} is seeded here, after {late.draws} drew from it in line {_line(late.draw)}",
+            f"{STREAM_NAMES[late.stream]} is seeded here, after {late.draws} drew from it in line {_line(late.draw)}",
             confidence=None if stands_alone(module) else "medium",
         )
 

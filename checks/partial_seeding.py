@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from auditor.records.streams import STREAM_NAMES
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.seeds import inside
-from auditor.source.streams import STREAM_NAMES, Stream, by_convention, draws, is_test, seedings
+from auditor.source.streams import Stream, by_convention, draws, is_test, seedings
 
 _HELPER = """import numpy as np
 import torch

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 
-from auditor.records.streams import worker_states
+from auditor.records.streams import loader_place, worker_end, worker_start, worker_states
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.loading import is_persistent
@@ -137,8 +137,7 @@ def see_run(watched: Watched) -> Iterator[Observation]:
         begun: dict[tuple[str, int, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
         drew: set[tuple[str, int, str]] = set()
         for trace in run.processes:
-            start = next((line for line in trace.workers if line.at == "start"), None)
-            end = next((line for line in reversed(trace.workers) if line.at == "end"), None)
+            start, end = worker_start(trace), worker_end(trace)
             if start is None:
                 continue
             parent = trace.role.rpartition("/")[0]
@@ -152,10 +151,9 @@ def see_run(watched: Watched) -> Iterator[Observation]:
             if not again or key not in drew:
                 continue
             parent, loader, name = key
-            made = parents[parent].loaders if parent in parents else ()
             listed = ", ".join(map(str, again[:8])) + (" …" if len(again) > 8 else "")
             yield Observation(
                 f"workers {listed} of DataLoader {loader} begin more than one epoch with {name} in the same state and "
                 "draw from it: those epochs make the same random choices",
-                next((one.place for one in made if one.index == loader), None),
+                loader_place(parents.get(parent), loader),
             )

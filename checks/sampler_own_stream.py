@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from auditor.records.streams import STREAM_NAMES
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.loading import samplers
 from auditor.source.seeds import inside
-from auditor.source.streams import STREAM_NAMES, draws, is_test
+from auditor.source.streams import draws, is_test
 
 _BAD = """import random
 

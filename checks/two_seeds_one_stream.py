@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from auditor.records.streams import STREAM_NAMES
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import UNKNOWN, Module
-from auditor.source.streams import STREAM_NAMES, Seeding, seedings
+from auditor.source.streams import Seeding, seedings
 
 _BAD = """import sys
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.records.streams import drawn_unseeded
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.streams import first_action, seeding_line, unseeded
+from auditor.source.streams import unseeded
 
 _BAD = """import random
 
@@ -67,19 +67,13 @@ def see_source(module: Module) -> Iterator[Sighting]:
     found = unseeded(module, "python")
     if found is None:
         return
-    message = f"{found.draws} draws from Python's random module, which nothing seeds"
-    if not found.draws:
-        message = "this program trains, what it imports draws from Python's random module, and nothing seeds it"
-    sure = bool(found.draws) and not found.told and found.trains
-    line, imports = seeding_line(module, "python")
-    start = first_action(module)
     yield Sighting(
         found.node,
-        message,
-        unless=found.unless,
-        fix=None if start is None else Fix((module.before(start, line),), imports=imports),
-        confidence=None if sure else "medium",
-        given=found.given,
+        found.said,
+        found.unless,
+        None if found.edit is None else Fix((found.edit,), imports=found.imports),
+        None if found.sure and found.trains else "medium",
+        found.given,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.records.streams import drawn_unseeded
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
-from auditor.source.streams import first_action, seeding_line, unseeded
+from auditor.source.streams import unseeded
 
 _BAD = """import torch
 from torch import nn
@@ -83,23 +83,15 @@ RULE = Rule(
 def see_source(module: Module) -> Iterator[Sighting]:
     """The first draw of a program that trains and never seeds torch."""
     found = unseeded(module, "torch")
-    if found is None:
-        return
-    message = f"{found.draws} draws from torch's global stream, which nothing seeds"
-    if not found.draws:
-        message = "this program trains, what it imports draws from torch's global stream, and nothing seeds it"
-    if not found.trains:
+    if found is None or not found.trains:
         return  # example inputs of exports and speed measurements, mostly
-    sure = bool(found.draws) and not found.told
-    line, imports = seeding_line(module, "torch")
-    start = first_action(module)
     yield Sighting(
         found.node,
-        message,
-        unless=found.unless,
-        fix=None if start is None else Fix((module.before(start, line),), imports=imports),
-        confidence=None if sure else "medium",
-        given=found.given,
+        found.said,
+        found.unless,
+        None if found.edit is None else Fix((found.edit,), imports=found.imports),
+        None if found.sure else "medium",
+        found.given,
     )
 
 

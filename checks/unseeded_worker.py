@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from auditor.records.evidence import RunEvidence
-from auditor.records.streams import STREAM_NAMES
-from auditor.records.trace import Place, ProcessTrace, Worker
+from auditor.records.streams import STREAM_NAMES, loader_place, worker_start
+from auditor.records.trace import ProcessTrace
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
 from auditor.source.seeds import inside, unstable, worker_inits
@@ -137,7 +137,7 @@ def _apart(one: RunEvidence, other: RunEvidence) -> Iterator[Observation]:
     twins = {trace.role: trace for trace in other.processes}
     for trace in one.processes:
         twin = twins.get(trace.role)
-        mine, theirs = _start(trace), None if twin is None else _start(twin)
+        mine, theirs = worker_start(trace), None if twin is None else worker_start(twin)
         if mine is None or theirs is None:
             continue
         parent = trace.role.rpartition("/")[0]
@@ -150,19 +150,11 @@ def _apart(one: RunEvidence, other: RunEvidence) -> Iterator[Observation]:
             yield Observation(
                 f"{name} begins in another state in each run in worker {mine.worker} of DataLoader {mine.loader}, "
                 "although torch is seeded in the process that starts it",
-                _place(parents[parent], mine.loader),
+                loader_place(parents[parent], mine.loader),
             )
-
-
-def _start(trace: ProcessTrace) -> Worker | None:
-    return next((line for line in trace.workers if line.at == "start"), None)
 
 
 def _agree(one: ProcessTrace, other: ProcessTrace) -> bool:
     if not (one.steps and other.steps):
         return False
     return one.steps[0].streams.get("torch") == other.steps[0].streams.get("torch")
-
-
-def _place(parent: ProcessTrace, loader: int) -> Place | None:
-    return next((one.place for one in parent.loaders if one.index == loader), None)

@@ -11,7 +11,6 @@ from auditor.records.trace import ProcessTrace
 from auditor.rule import Confidence, Example, Observation, Rule, Sighting, Watched
 from auditor.source import Call, Module
 from auditor.source.seeds import generator_seeds, inside, parts, stands_in, unstable, worker_inits
-from auditor.source.streams import STREAM_NAMES as WORDS
 from auditor.source.streams import draws, seedings
 
 _CLOCK = """import random
@@ -128,7 +127,7 @@ def _drawn(module: Module, node: ast.Call, seed: ast.expr) -> Iterator[Sighting]
         other = frozenset()
     yield Sighting(
         node,
-        f"this seed is drawn from {WORDS[draw.stream]}, which nothing seeds",
+        f"this seed is drawn from {STREAM_NAMES[draw.stream]}, which nothing seeds",
         unless=tuple(sorted(other)),
         confidence="possible" if fallback or module.function(node) is not None else "medium",
     )

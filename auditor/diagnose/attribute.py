@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from auditor.diagnose.reading import Sighting, lines_of, sightings
+from auditor.records import streams
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Factor
 from auditor.records.evidence import RunEvidence
-from auditor.records.trace import Entropy, Place, ProcessTrace, Seed, Worker
+from auditor.records.streams import loader_place, worker_start
+from auditor.records.trace import Entropy, Place, ProcessTrace, Seed
 
 Source = Callable[[str], str | None]
 """The text of one of the project's source files by its name, or None."""
@@ -42,13 +44,7 @@ FACTOR_OF: dict[str, Factor] = {
     "worker-order": "load-in-process",
     "nondeterministic-operation": "deterministic-algorithms",
 }
-STREAM_NAMES = {
-    "python": "Python's random module",
-    "numpy": "NumPy's global stream",
-    "torch": "torch's CPU stream",
-    "torch-cuda": "torch's CUDA stream",
-    "numpy-generator": "a NumPy generator",
-}
+STREAM_NAMES = {**streams.STREAM_NAMES, "numpy-generator": "a NumPy generator"}
 _READS: dict[str, tuple[str, str, int]] = {
     "urandom": ("entropy-read", "the system's entropy is read", 62),
     "uuid": ("entropy-read", "a random UUID is made", 40),
@@ -241,15 +237,15 @@ def _stale(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
 
 def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:
     """DataLoader workers that begin with other states than in the other run, while their parents' streams agree."""
-    theirs = {trace.role: _start(trace) for trace in other.processes}
+    theirs = {trace.role: worker_start(trace) for trace in other.processes}
     parents = {trace.role: trace for trace in first.processes}
     twins = {trace.role: trace for trace in other.processes}
     for trace in first.processes:
-        mine, twin = _start(trace), theirs.get(trace.role)
+        mine, twin = worker_start(trace), theirs.get(trace.role)
         if mine is None or twin is None:
             continue
         parent = trace.role.rpartition("/")[0]
-        place = _loader_place(parents.get(parent), mine.loader)
+        place = loader_place(parents.get(parent), mine.loader)
         states = twin.streams
         differing = [name for name, state in mine.streams.items() if name in states and states[name] != state]
         seeded = parent in parents and parent in twins and _same_stream(parents[parent], twins[parent], "torch")
@@ -262,15 +258,6 @@ def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> 
                 if loader.workers > 0:
                     said = f"a DataLoader with {loader.workers} workers feeds the model"
                     yield Suspect("worker-order", "load-in-process", loader.place, said, 16)
-
-
-def _start(trace: ProcessTrace) -> Worker | None:
-    return next((line for line in trace.workers if line.at == "start"), None)
-
-
-def _loader_place(parent: ProcessTrace | None, loader: int) -> Place | None:
-    made = parent.loaders if parent is not None else ()
-    return next((one.place for one in made if one.index == loader), None)
 
 
 def _same_stream(a: ProcessTrace, b: ProcessTrace, stream: str) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
 
@@ -12,10 +11,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from auditor.records.lock import Unpinned
+from auditor.source.requirements import lines_of
 
 LONGEST_SHOWN = 120
 
-_COMMENT = re.compile(r"(^|\s)#.*$")
 # What may follow a requirement on its line: https://pip.pypa.io/en/stable/reference/requirements-file-format/
 _PER_REQUIREMENT = re.compile(r"\s--?[a-zA-Z].*$")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(\S.*)\Z")
@@ -43,28 +42,7 @@ class Entry(NamedTuple):
 
 def parse(text: str) -> tuple[Entry, ...]:
     """The entries of a requirements file, in order: continued lines joined, comments removed, empty lines left out."""
-    return tuple(_entry(number, line) for number, line in logical_lines(text))
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines joined where they end with a backslash, with the number of their first line, and without comments."""
-    parts: list[str] = []
-    first = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if not parts:
-            first = number
-        comment = line.lstrip().startswith("#")
-        if line.endswith("\\") and not comment:
-            parts.append(line[:-1])
-            continue
-        # As pip does, a comment line ends what was continued.
-        whole = _COMMENT.sub("", "".join([*parts, " " if comment else "", line])).strip()
-        parts = []
-        if whole:
-            yield first, whole
-    whole = _COMMENT.sub("", "".join(parts)).strip()
-    if whole:
-        yield first, whole
+    return tuple(_entry(number, line) for number, line in lines_of(text))
 
 
 def unpinned_in_requirements(
@@ -147,14 +125,6 @@ def judge(
         return None
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return Judged("distribution", f"pin: {requirement.name}{extras}=={installed.get(name, '<version>')}")
-
-
-def words_of(command: str) -> tuple[str, ...]:
-    """The words of a command line as a shell splits them; empty where its quotes do not close."""
-    try:
-        return tuple(shlex.split(command))
-    except ValueError:
-        return ()
 
 
 def shown(text: str) -> str:

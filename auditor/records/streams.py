@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from auditor.records.evidence import RunEvidence
-from auditor.records.trace import Place, Worker
+from auditor.records.trace import Place, ProcessTrace, Worker
 
 STREAM_NAMES = {
     "python": "Python's random module",
@@ -19,15 +19,37 @@ STREAM_NAMES = {
 def drawn_unseeded(runs: Sequence[RunEvidence], stream: str) -> Iterator[tuple[str, Place | None]]:
     """The processes that drew from a stream that they never seeded, by role, with the line that drew where it is told.
 
-    A forked child's streams were its parent's to seed.
+    A forked child's streams were its parent's to seed, but for Python's: the interpreter gives it a state from the
+    system's entropy in each fork, and torch seeds it in its workers.
     """
     for run in runs:
         for trace in run.processes:
-            if trace.streams is None or trace.hello.kind == "fork" or not trace.streams.drawn.get(stream):
+            if trace.streams is None or inherits(trace, stream) or not trace.streams.drawn.get(stream):
                 continue
             if not any(seed.stream == stream and seed.value is not None for seed in trace.seeds):
                 drawing = (one.place for one in trace.draws if one.stream == stream and not one.seeded)
                 yield trace.role, next(drawing, None)
+
+
+def inherits(trace: ProcessTrace, stream: str) -> bool:
+    """Whether a process begins with a stream as its parent, or torch, left it: then it is not its own to seed."""
+    return trace.hello.kind == "fork" and (stream != "python" or bool(trace.workers))
+
+
+def worker_start(trace: ProcessTrace) -> Worker | None:
+    """What a DataLoader's worker began with; None where a process is none, or did not tell."""
+    return next((line for line in trace.workers if line.at == "start"), None)
+
+
+def worker_end(trace: ProcessTrace) -> Worker | None:
+    """What a DataLoader's worker ended with; None where it was ended from outside."""
+    return next((line for line in reversed(trace.workers) if line.at == "end"), None)
+
+
+def loader_place(parent: ProcessTrace | None, loader: int) -> Place | None:
+    """Where the process that starts the workers made a DataLoader."""
+    made = parent.loaders if parent is not None else ()
+    return next((one.place for one in made if one.index == loader), None)
 
 
 def worker_states(line: Worker) -> dict[str, str]:

@@ -264,7 +264,7 @@ def _findings(audit: Audit) -> Iterable[RenderableType]:
 
 
 def _controls(audit: Audit, tables: bool) -> Iterable[RenderableType]:
-    shown = wording.controls_to_show(audit)
+    shown = wording.controls_to_show(audit, brief=True)
     if not shown:
         return
     yield Text()
@@ -285,7 +285,7 @@ def _controls(audit: Audit, tables: bool) -> Iterable[RenderableType]:
             yield indented(Text.assemble(mark, f" {control.name}: {plain(control.observed)}"))
     if tables:
         yield indented(table)
-    if rest := wording.controls_left_out(audit):
+    if rest := wording.controls_left_out(audit, brief=True):
         yield indented(Text(rest, style="dim"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -493,23 +494,33 @@ def ranked_findings(audit: Audit) -> tuple[Finding, ...]:
     """The findings, the gravest first, else in the audit's own order: what says what is wrong before mere reads.
 
     A note that the table of controls holds as well, and that has no line of its own, is not said twice; nor is what a
-    proven cause says.
+    proven cause says of its line, or of the runs where it is their only finding of its rule.
     """
-    proven = {cause.rule for cause in audit.causes if cause.confidence == "proven"}
-    places = [cause.location for cause in audit.causes]
+    proven = {(cause.rule, cause.location) for cause in audit.causes if cause.confidence == "proven"}
+    counts = Counter(finding.rule for finding in audit.findings)
+    proven |= {(rule, None) for rule, _ in proven if counts[rule] == 1}
     rank = {"error": 0, "warning": 1, "note": 2}
     shown = [
         finding
         for finding in audit.findings
         if not (audit.controls and finding.severity == "note" and finding.location is None and finding.rule in _HELD)
-        and not (finding.rule in proven and finding.location in (None, *places))
+        and (finding.rule, finding.location) not in proven
     ]
     return tuple(sorted(shown, key=lambda finding: rank[finding.severity]))
 
 
-def controls_to_show(audit: Audit) -> tuple[Control, ...]:
-    """The controls that these runs tell of, those that are missing first."""
+def controls_to_show(audit: Audit, *, brief: bool = False) -> tuple[Control, ...]:
+    """The controls that these runs tell of, those that are missing first.
+
+    With ``brief``, where the runs differ, those alone that they lack to agree on one machine: the others come after.
+    Where it was proven why they differ, that is what they lack, and is told there.
+    """
     shown = [control for control in audit.controls if control.verdict in ("controlled", "not-controlled")]
+    level = audit.levels.get("bit-exact")
+    if brief and level is not None and level.verdict == "not-reached":
+        if audit.diagnosis is not None and audit.diagnosis.state == "proven":
+            return ()
+        shown = [one for one in shown if one.verdict == "not-controlled" and "bit-exact" in one.demanded_by]
     return tuple(sorted(shown, key=lambda control: control.verdict == "controlled"))
 
 
@@ -521,11 +532,14 @@ def demanded(control: Control) -> str:
     return names[0] if len(names) == 1 else ", ".join(name.partition("-")[0] for name in names)
 
 
-def controls_left_out(audit: Audit) -> str:
+def controls_left_out(audit: Audit, *, brief: bool = False) -> str:
     """What is not shown of the controls, in a sentence; empty where all are."""
+    kept = len(controls_to_show(audit)) - len(controls_to_show(audit, brief=brief))
     missing = [control for control in audit.controls if control.verdict == "not-applicable"]
     unknown = [control.name for control in audit.controls if control.verdict == "unknown"]
     parts = []
+    if kept:
+        parts.append(f"{kept} more {'is' if kept == 1 else 'are'} held, or matter across machines")
     if missing:
         parts.append(f"{len(missing)} more {'does' if len(missing) == 1 else 'do'} not apply to these runs")
     if unknown:

@@ -46,17 +46,17 @@ class Allowances:
         """Which rule is allowed on which line of code."""
         return tuple((rule, line) for line, rules in self._lines.items() for rule in rules)
 
-    def unused(self, known: Collection[str], unseen: Collection[str] = ()) -> Iterator[Remark]:
+    def unused(self, known: Collection[str], seen: Collection[str]) -> Iterator[Remark]:
         """The allowances that nothing used, and those for rules that there are not.
 
-        Whether one of a rule in ``unseen`` is used does not show in the source.
+        Whether one of a rule that is not in ``seen`` is used does not show in the source.
         """
         for line, rules in self._lines.items():
             for rule, used in rules.items():
                 at = self._written[line, rule]
                 if rule not in known:
                     yield Remark("unknown-rule", f"allow[{rule}] names no rule{near(rule, known)}", self._path, at)
-                elif not used and rule not in unseen:
+                elif not used and rule in seen:
                     yield Remark("unused-allowance", f"allow[{rule}] allows nothing here", self._path, at)
 
 

@@ -84,11 +84,7 @@ def read(
     candidates = list({(one.flaw.rule, one.flaw.spot, one.flaw.message): one for one in candidates}.values())
     unused = allowances.unused(
         known=rulebook().keys(),
-        unseen=[
-            name
-            for name, check in rulebook().items()
-            if check not in asked or (check.source is None and check.document is None)
-        ],
+        seen={check.rule.id for check in asked if check.source is not None or check.document is not None},
     )
     remarks = [_placed(one, cells) for one in (*faults, *unused)]
     return Reading(path, tuple(candidates), facts, tuple(remarks), _count(lines), allowances.lines())

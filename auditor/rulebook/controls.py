@@ -10,8 +10,8 @@ from auditor.records.audit import LevelName
 from auditor.records.control import Control, Held
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint, Known
-from auditor.records.streams import worker_states
-from auditor.records.trace import Place, ProcessTrace, Seed, Worker
+from auditor.records.streams import inherits, worker_end, worker_start, worker_states
+from auditor.records.trace import Place, Seed, Worker
 
 Observed = tuple[Held, str]
 Demands = dict[LevelName, str]
@@ -101,8 +101,8 @@ class _Seen:
 
 def _rows(seen: _Seen, agreed: bool) -> Iterator[tuple[str, Demands, Observed]]:
     for stream, name in _STREAMS.items():
-        yield name, _DRAWS, _stream(seen, stream)
-    yield "numpy-generators", _DRAWS, _generators(seen)
+        yield name, _DRAWS, _told(seen, _stream(seen, stream))
+    yield "numpy-generators", _DRAWS, _told(seen, _generators(seen))
     yield (
         "dataloader-workers",
         {
@@ -115,7 +115,7 @@ def _rows(seen: _Seen, agreed: bool) -> Iterator[tuple[str, Demands, Observed]]:
     yield (
         "entropy",
         {"bit-exact": "it is another value in each run", "seed-stable": "it is another value in each run"},
-        _entropy(seen, agreed),
+        _told(seen, _entropy(seen, agreed)),
     )
     yield (
         "hash-seed",
@@ -151,6 +151,14 @@ def _rows(seen: _Seen, agreed: bool) -> Iterator[tuple[str, Demands, Observed]]:
     )
 
 
+def _told(seen: _Seen, observed: Observed) -> Observed:
+    """What was observed, unless nothing speaks against it but that a process did not tell to its end."""
+    silent = next((trace for trace in seen.traces if trace.end is None and not trace.workers), None)
+    if silent is None or observed[0] == "not-controlled" or observed[1] in (_NO_CUDA, _NO_TORCH):
+        return observed
+    return "unknown", f"{silent.role} did not tell to its end"
+
+
 # Random streams
 
 
@@ -161,14 +169,13 @@ def _stream(seen: _Seen, stream: str) -> Observed:
     # torch seeds its workers itself, which has a row of its own.
     drew = [trace for trace in drew if not trace.workers]
     if not drew:
-        silent = next((trace for trace in seen.traces if trace.streams is None and trace.end is None), None)
-        return ("not-applicable", "not drawn from") if silent is None else ("unknown", f"{silent.role} did not tell")
+        return "not-applicable", "not drawn from"
     by_role: dict[str, list[tuple[str | None, ...]]] = defaultdict(list)
     first: Seed | None = None
     for trace in drew:
         seeds = [seed for seed in trace.seeds if seed.stream == stream]
         if not seeds:
-            if trace.hello.kind != "fork":  # a forked child's streams were its parent's to seed
+            if not inherits(trace, stream):
                 return "not-controlled", f"drawn from in {trace.role} and never seeded"
             continue
         wrong = next((seed for seed in seeds if seed.value is None), None)
@@ -213,7 +220,7 @@ def _workers(seen: _Seen) -> Observed:
     starts: dict[str, list[dict[str, str]]] = defaultdict(list)
     drew: dict[str, set[str]] = defaultdict(set)
     for trace in seen.traces:
-        start, end = _ends(trace)
+        start, end = worker_start(trace), worker_end(trace)
         if start is not None:
             starts[trace.role].append(worker_states(start))
             # Of a worker that was ended from outside nobody knows whether it drew.
@@ -237,7 +244,7 @@ def _alike(seen: _Seen) -> str:
     for run in seen.runs:
         begun: dict[tuple[str, int, str, str], set[int]] = defaultdict(set)
         for trace in run.processes:
-            start, end = _ends(trace)
+            start, end = worker_start(trace), worker_end(trace)
             if start is None or end is None:
                 continue
             states = worker_states(start)
@@ -247,12 +254,6 @@ def _alike(seen: _Seen) -> str:
             if len(workers) > 1:
                 return name
     return ""
-
-
-def _ends(trace: ProcessTrace) -> tuple[Worker | None, Worker | None]:
-    """A worker's randomness at its start and at its end, where it told them."""
-    start = next((line for line in trace.workers if line.at == "start"), None)
-    return start, next((line for line in reversed(trace.workers) if line.at == "end"), None)
 
 
 def _drawn(start: Worker, end: Worker) -> list[str]:
@@ -284,7 +285,7 @@ def _hash_seed(seen: _Seen, agreed: bool) -> Observed:
         return "not-controlled", "the audit kept it the same, the program's environment does not"
     if agreed and len(values) > 1:
         return "not-applicable", "another one in each run, on purpose; the runs agree all the same"
-    return "not-controlled", "PYTHONHASHSEED is not set: another one in each process"
+    return "not-controlled", "not set: another one in each process"
 
 
 # Kernels

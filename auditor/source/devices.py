@@ -52,13 +52,9 @@ def device_facts(module: Module) -> Iterator[str]:
 _CUDNN_FLAGS = "torch.backends.cudnn.flags"
 
 
+@lru_cache(maxsize=4)
 def on_cuda(module: Module) -> bool:
     """Whether anything in a file shows that it computes on a CUDA device where there is one."""
-    return _on_cuda(module)
-
-
-@lru_cache(maxsize=4)
-def _on_cuda(module: Module) -> bool:
     if "cuda" not in module.text and module.imports.isdisjoint({"lightning", "accelerate", "transformers", "trl"}):
         return False
     for name in module.called:

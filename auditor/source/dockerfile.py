@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 # Source of the syntax: https://docs.docker.com/reference/dockerfile/
+_DIRECTIVE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*\Z", re.IGNORECASE)
 _HEREDOC = re.compile(r"<<-?\s*([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+])([^}]*))?\})")
 # What only starts a command: flags of the instruction, variables set for it, words of the shell.
@@ -93,6 +94,7 @@ class Command(NamedTuple):
 def instructions(text: str) -> Iterator[Instruction]:
     """The instructions of a Dockerfile, in order; comments, also between continued lines, are left out."""
     lines = text.splitlines()
+    escape = _escape(lines)
     at = 0
     while at < len(lines):
         parts: list[tuple[int, str]] = []
@@ -101,12 +103,12 @@ def instructions(text: str) -> Iterator[Instruction]:
             at += 1
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            parts.append((at, line.removesuffix("\\")))
-            if not line.endswith("\\"):
+            parts.append((at, line.removesuffix(escape)))
+            if not line.endswith(escape):
                 break
         if not parts:
             return
-        keyword = parts[0][1].split(None, 1)[0]
+        keyword = next(iter(parts[0][1].split(None, 1)), "")
         first = parts[0][1].lstrip().removeprefix(keyword)
         pieces = ((parts[0][0], first), *parts[1:])
         value = " ".join(piece for _, piece in pieces).strip()
@@ -120,6 +122,27 @@ def instructions(text: str) -> Iterator[Instruction]:
         yield Instruction(parts[0][0], keyword.upper(), value, pieces, tuple(bodies))
 
 
+def _escape(lines: Sequence[str]) -> str:
+    """The character that continues a line, which a comment at the top may choose."""
+    for line in lines:
+        directive = _DIRECTIVE.match(line.strip())
+        if directive is not None:
+            return directive[1]
+        if not line.strip().startswith("#"):
+            break
+    return "\\"
+
+
+def arguments_of(instruction: Instruction, known: Mapping[str, str]) -> dict[str, str]:
+    """The build arguments that an ``ARG`` gives defaults, with those that are ``known`` by then put in."""
+    found: dict[str, str] = {}
+    for word in instruction.value.split():
+        name, equals, value = word.partition("=")
+        if equals:
+            found[name] = substituted(value.strip("\"'"), {**known, **found}) or ""
+    return found
+
+
 def images(text: str) -> Iterator[Image]:
     """The images that the stages start from, earlier stages and ``scratch`` left out."""
     arguments: dict[str, str] = {}
@@ -127,10 +150,7 @@ def images(text: str) -> Iterator[Image]:
     started = False
     for one in instructions(text):
         if one.keyword == "ARG" and not started:
-            for word in one.value.split():
-                name, equals, value = word.partition("=")
-                if equals:
-                    arguments[name] = substituted(value.strip("\"'"), arguments) or ""
+            arguments |= arguments_of(one, arguments)
         elif one.keyword == "FROM":
             started = True
             words = [word for word in one.value.split() if not word.startswith("--")]
@@ -273,6 +293,8 @@ def pip_installs(command: Command) -> tuple[tuple[Word, ...], tuple[Word, ...]] 
     """What a command has pip (or uv's pip) install, and its options; None where it installs nothing with pip."""
     words = command.words
     for at, word in enumerate(words[:8]):
+        if word.text == "-mpip" and at:
+            return _after(words[at:], ("install",), _PIP_WITH_VALUE)
         if not re.fullmatch(r"pip[0-9.]*", word.text.rpartition("/")[2]):
             continue
         before = [one.text.rpartition("/")[2] for one in words[:at]]

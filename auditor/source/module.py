@@ -597,7 +597,16 @@ class Module:
 
     def segment(self, node: ast.AST) -> str:
         """The text of a node."""
-        return ast.get_source_segment(self.text, node) or ""
+        line, column = getattr(node, "lineno", 0), getattr(node, "col_offset", 0)
+        end, end_column = getattr(node, "end_lineno", None), getattr(node, "end_col_offset", None)
+        if not line or end is None or end_column is None:
+            return ""
+        return _between(self._lines, (line, column), (end, end_column)).decode()
+
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        """The text's lines in UTF-8, in which ``ast`` counts columns."""
+        return self.text.encode().split(b"\n")
 
     def replaced(self, node: ast.expr | ast.stmt, text: str) -> Edit:
         """The edit that puts ``text`` in a node's place."""
@@ -615,8 +624,7 @@ class Module:
         last = max((*call.args, *(one.value for one in call.keywords)), key=_end, default=None)
         if last is None:
             return Edit(line, column, line, column, text)
-        lines = self.text.encode().split(b"\n")
-        between = _between(lines, _end(last), (line, column))
+        between = _between(self._lines, _end(last), (line, column))
         if b"#" in between:
             return None
         comma = b"," in between

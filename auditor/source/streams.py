@@ -11,18 +11,13 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from auditor.records.streams import STREAM_NAMES
+
 if TYPE_CHECKING:
-    from auditor.source.module import Call, Module
+    from auditor.source.module import Call, Edit, Module
 
 Stream = Literal["python", "numpy", "torch", "torch-cuda"]
 
-STREAM_NAMES: dict[str, str] = {
-    "python": "Python's random module",
-    "numpy": "NumPy's global stream",
-    "torch": "torch's CPU stream",
-    "torch-cuda": "torch's CUDA stream",
-    "numpy-generator": "the NumPy generators",
-}
 ALL: tuple[Stream, ...] = ("python", "numpy", "torch", "torch-cuda")
 _TORCH: tuple[Stream, ...] = ("torch", "torch-cuda")
 
@@ -337,17 +332,19 @@ def is_known(module: Module, call: ast.Call) -> bool:
 
 
 class Unseeded(NamedTuple):
-    """A program that leaves a stream unseeded: where it first draws from it.
+    """A program that leaves a stream unseeded: where it first draws from it, and what is said of that.
 
-    ``draws`` is the dotted name of what draws, empty where only other files do. ``trains`` says whether the program
-    trains a model. ``told`` says that it hands a seed to something of a library that is not known here. ``unless`` and
-    ``given`` are a sighting's.
+    ``trains`` says whether the program trains a model. ``sure`` says that it draws itself and hands a seed to nothing
+    of which it is not known what it does with it. ``edit`` seeds the stream before anything is done, and needs
+    ``imports``; it is None where no such place is found. ``unless`` and ``given`` are a sighting's.
     """
 
     node: ast.Call
-    draws: str
+    said: str
     trains: bool
-    told: bool
+    sure: bool
+    edit: Edit | None
+    imports: tuple[str, ...]
     unless: tuple[str, ...]
     given: tuple[str, ...]
 
@@ -362,11 +359,19 @@ def unseeded(module: Module, stream: Stream) -> Unseeded | None:
     node = own.node if own is not None else None if alone else training
     if node is None:
         return None
+    what = "torch's global stream" if stream == "torch" else STREAM_NAMES[stream]
+    said = f"this program trains, what it imports draws from {what}, and nothing seeds it"
+    if own is not None:
+        said = f"{own.name} draws from {what}, which nothing seeds"
+    line, imports = _seeding_line(module, stream)
+    start = _first_action(module)
     return Unseeded(
         node,
-        own.name if own is not None else "",
+        said,
         training is not None,
-        _tells_a_seed(module),
+        own is not None and not _tells_a_seed(module),
+        None if start is None else module.before(start, line),
+        imports,
         () if alone else (f"seeds:{stream}", f"may-seed:{stream}"),
         () if own is not None else (f"draws:{stream}",),
     )
@@ -410,7 +415,7 @@ def _tells_a_seed(module: Module) -> bool:
     return False
 
 
-def seeding_line(module: Module, stream: Stream) -> tuple[str, tuple[str, ...]]:
+def _seeding_line(module: Module, stream: Stream) -> tuple[str, tuple[str, ...]]:
     """The line that seeds a stream, in the names that a file gives the library, and what must be imported for it."""
     library, call = {"python": ("random", "seed"), "numpy": ("numpy", "random.seed")}.get(
         stream, ("torch", "manual_seed")
@@ -423,7 +428,7 @@ def seeding_line(module: Module, stream: Stream) -> tuple[str, tuple[str, ...]]:
     return f"{library}.{call}(0)", (library,)
 
 
-def first_action(module: Module) -> ast.stmt | None:
+def _first_action(module: Module) -> ast.stmt | None:
     """The statement before which a program does nothing but import and define."""
     guard = _guard(module)
     passive = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

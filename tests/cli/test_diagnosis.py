@@ -81,7 +81,7 @@ def test_the_cause_is_proven_on_its_line(diagnosed: Path) -> None:
     screen = (diagnosed / "screen").read_text()
     assert "train.py:7" in screen
     assert "proven" in screen
-    assert len(screen.splitlines()) < 60
+    assert len(screen.splitlines()) < 50
 
 
 def test_a_program_that_agrees_has_no_cause_and_no_trial(audit: Any, project: Path) -> None:

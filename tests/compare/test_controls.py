@@ -98,6 +98,24 @@ def test_the_streams_of_forks_are_their_parents(make: Make, runs: Any) -> None:
     assert held("torch-stream", runs(1, parent, child)).verdict == "controlled"
 
 
+def test_pythons_stream_is_another_one_in_each_fork(make: Make, runs: Any) -> None:
+    drew = Streams({"python": "0"}, {"python": True})
+    parent = make.process(1, streams=drew, seeds=seeded("7", stream="python"))
+    child = make.process(1, role="main/child 1", streams=drew, hello=make.hello(kind="fork"))
+    assert held("python-stream", runs(1, parent)).verdict == "controlled"
+    assert held("python-stream", runs(1, parent, child)).verdict == "not-controlled"
+
+
+@pytest.mark.parametrize("control", ["torch-stream", "numpy-stream", "numpy-generators", "entropy"])
+def test_nothing_is_held_by_what_a_process_did_not_tell(control: str, make: Make, runs: Any) -> None:
+    parent = make.process(1, seeds=seeded("7"))
+    killed = make.process(1, role="evaluate.py", streams=None, end=None)
+    assert held(control, runs(1, parent)).verdict in ("controlled", "not-applicable")
+    assert held(control, runs(1, parent, killed)).verdict == "unknown"
+    # What speaks against it does so all the same.
+    assert held("torch-stream", runs(1, make.process(1), killed)).verdict == "not-controlled"
+
+
 def test_generators(make: Make, runs: Any) -> None:
     def made(seeded: bool, value: str | None = None) -> Any:
         return make.process(1, generators=(Generator(0, "PCG64", seeded, "seed", PLACE, 0, value),))

@@ -37,8 +37,13 @@ def test_a_stream_that_was_drawn_from_is_told_with_its_line(make: Make, runs: An
     draws = (Draw("python", PLACE, False, 0),)
     (found,) = seen("unseeded-python-random", runs(1, make.process(3, streams=streams, draws=draws)))
     assert found.location == PLACE
-    child = make.process(3, streams=streams, hello=make.hello(kind="fork"))
-    assert not seen("unseeded-python-random", runs(1, child))
+    # In each fork the interpreter gives Python's stream a state from the system's entropy; the others are copied.
+    fork = make.hello(kind="fork")
+    assert seen("unseeded-python-random", runs(1, make.process(3, streams=streams, hello=fork)))
+    again = make.process(3, streams=streams, hello=fork, seeds=(seed("1", stream="python"),))
+    assert not seen("unseeded-python-random", runs(1, again))
+    copied = Streams({"numpy": "0" * 16}, {"numpy": True})
+    assert not seen("unseeded-numpy-global", runs(1, make.process(3, streams=copied, hello=fork)))
 
 
 @pytest.mark.parametrize(

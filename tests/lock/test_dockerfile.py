@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.lock.dockerfile import commands, parse, substituted, unpinned_in_dockerfile
+from auditor.lock.dockerfile import unpinned_in_dockerfile
+from auditor.source.dockerfile import commands_of, instructions, substituted
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -104,7 +105,7 @@ def test_lines_are_those_where_the_instruction_begins() -> None:
 
 def test_here_documents_do_not_leak_into_what_follows() -> None:
     text = "COPY <<FILE /x\nFROM python:3.11\nFILE\nRUN <<-'A' <<B\nls\nA\npip install six\nB\nFROM python\n"
-    assert [(one.name, one.line) for one in parse(text)] == [("COPY", 1), ("RUN", 4), ("FROM", 9)]
+    assert [(one.keyword, one.line) for one in instructions(text)] == [("COPY", 1), ("RUN", 4), ("FROM", 9)]
     assert found(text) == [(4, "pip install six"), (9, "python")]
 
 
@@ -143,6 +144,6 @@ def test_installed_versions_are_proposed() -> None:
     ],
 )
 def test_odd_files_are_judged_without_a_fault(text: str) -> None:
-    for instruction in parse(text):
-        list(commands(instruction))
+    for instruction in instructions(text):
+        list(commands_of(instruction))
     unpinned_in_dockerfile(text)

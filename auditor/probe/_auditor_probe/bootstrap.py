@@ -110,6 +110,8 @@ class _Finder:
     def __init__(self, session):
         self._session = session
         self._pending = dict(_HOOKS)
+        if "random" in sys.modules:
+            del self._pending["random"]  # watched already
 
     def find_spec(self, name, path=None, target=None):
         session = self._session
