@@ -5,16 +5,31 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any, cast
 
 import typer
 
 from auditor import __version__
-from auditor.cli import check, claims, compare, explain, fingerprint, lock, problems, recipe, report, run, verify
+from auditor.cli import problems
 from auditor.errors import AuditorError, ExitCode, UsageError
 
 # Typer carries its own copy of click from 0.26 on; its public exception is the way to the base of all of them.
 _Malformed = cast("type[Exception]", typer.BadParameter.__mro__[2])
+
+# Each is a function of its name, in the module of its name.
+_VERBS = {
+    "run": "Run a training command twice, or with many seeds.",
+    "report": "Recompute a verdict; make any report again.",
+    "fingerprint": "Describe an interpreter and this machine.",
+    "compare": "Compare machines and audits; say what they can reach.",
+    "lock": "Write down what an environment is.",
+    "verify": "Hold an environment against its lock.",
+    "claims": "Hold a paper's claims to the results that it rests on.",
+    "check": "Read source for what endangers reproducibility.",
+    "recipe": "Print a module that seeds every random stream.",
+    "explain": "Say what an error means, or what a rule looks for.",
+}
 
 
 def _version(wanted: bool) -> None:
@@ -23,7 +38,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _application() -> typer.Typer:
+def _listed() -> None:
+    """Stands for a verb that is listed and not called."""
+
+
+def _application(verb: str) -> typer.Typer:
+    """All verbs by name, and ``verb`` with its options: making those of all takes longer than starting Python."""
     # Rich takes longer to import than all the rest, and help is plain text.
     application = typer.Typer(
         name="auditor",
@@ -48,29 +68,13 @@ def _application() -> typer.Typer:
         3 inconclusive or interrupted, 4 the training program itself failed, 70 a fault of the auditor.
         """
 
-    # Everything after the first word that is no option of ours belongs to the audited command, untouched.
-    application.command(
-        name="run",
-        short_help="Run a training command twice, or with many seeds.",
-        context_settings={"allow_interspersed_args": False},
-    )(run.run)
-    application.command(name="report", short_help="Recompute a verdict; make any report again.")(report.report)
-    application.command(name="fingerprint", short_help="Describe an interpreter and this machine.")(
-        fingerprint.fingerprint
-    )
-    application.command(name="compare", short_help="Compare machines and audits; say what they can reach.")(
-        compare.compare
-    )
-    application.command(name="lock", short_help="Write down what an environment is.")(lock.lock)
-    application.command(name="verify", short_help="Hold an environment against its lock.")(verify.verify)
-    application.command(name="claims", short_help="Hold a paper's claims to the results that it rests on.")(
-        claims.claims
-    )
-    application.command(name="check", short_help="Read source for what endangers reproducibility.")(check.check)
-    application.command(name="recipe", short_help="Print a module that seeds every random stream.")(recipe.recipe)
-    application.command(name="explain", short_help="Say what an error means, or what a rule looks for.")(
-        explain.explain
-    )
+    for name, what in _VERBS.items():
+        application.command(
+            name=name,
+            short_help=what,
+            # Everything after the first word that is no option of ours belongs to the audited command, untouched.
+            context_settings={"allow_interspersed_args": name != "run"},
+        )(getattr(import_module(f"auditor.cli.{name}"), name) if name == verb else _listed)
     return application
 
 
@@ -81,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # it was closed by whoever called
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (for as long as the process lives)
     try:
-        result = _application()(words, prog_name="auditor", standalone_mode=False)
+        verb = next((word for word in words if not word.startswith("-")), "")
+        result = _application(verb)(words, prog_name="auditor", standalone_mode=False)
     except AuditorError as error:
         return problems.show(error)
     except typer.Abort:

@@ -13,6 +13,7 @@ from auditor.config import Request
 from auditor.errors import AuditorError
 
 ROOT = Path(__file__).resolve().parents[2]
+VERBS = ("run", "report", "fingerprint", "compare", "lock", "verify", "claims", "check", "recipe", "explain")
 
 
 def auditor(
@@ -161,7 +162,7 @@ def test_explain_names_the_nearest(tmp_path: Path) -> None:
     assert "did you mean unsorted-listing" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [[], ["run"], ["report"], ["fingerprint"], ["explain"]])
+@pytest.mark.parametrize("verb", [[], *([verb] for verb in VERBS)])
 def test_help_imports_nothing_heavy(verb: list[str], tmp_path: Path) -> None:
     code = (
         "import sys\nfrom auditor.cli import main\n"
@@ -180,8 +181,13 @@ def test_help_imports_nothing_heavy(verb: list[str], tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []", done.stderr
 
 
+def test_all_verbs_are_listed(tmp_path: Path) -> None:
+    listed = auditor("--help", cwd=tmp_path).stdout.split("Commands:\n")[1]
+    assert tuple(line.split()[0] for line in listed.splitlines()) == VERBS
+
+
 def test_every_option_is_explained(tmp_path: Path) -> None:
-    for verb in ("run", "report", "fingerprint", "explain"):
+    for verb in VERBS:
         text = auditor(verb, "--help", cwd=tmp_path).stdout
         options = text.split("Options:\n")[1]
         for line in options.splitlines():
