@@ -35,9 +35,9 @@ def main() -> None:
     verbs.add_parser("table", help="print the precision of each rule, from the labels")
     arguments = parser.parse_args()
     if arguments.verb == "draw":
-        _draw(arguments.directory, arguments.output, arguments.confidence, arguments.number, arguments.seed)
+        _draw(arguments.directory.resolve(), arguments.output, arguments.confidence, arguments.number, arguments.seed)
     elif arguments.verb == "again":
-        _again(arguments.directory)
+        _again(arguments.directory.resolve())
     else:
         _table()
 

@@ -50,6 +50,11 @@ RULE = Rule(
             "tensors = [[1], [2]]\nknown = {id(one): number for number, one in enumerate(tensors)}\n"
             "print(known[id(tensors[1])], len({id(one) for one in tensors}), id(tensors) in known)\n"
         ),
+        # A name to show.
+        Example(
+            'class Car:\n    def __str__(self):\n        return "{}".format(id(self) % 1000)\n\n\n'
+            'car = Car()\nlabel = f"#{id(car) % 1000}"\nprint(len(label) > 1, len(str(car)) > 0)\n'
+        ),
     ),
     sources=(
         "https://docs.python.org/3/library/functions.html#id",
@@ -75,7 +80,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(node, f"sorted by {_SAID}")
     for call in module.calls("id"):
         around = module.parent(call.node)
-        if told(module, call.node):
+        if told(module, call.node) or _shown(module, call.node):
             continue
         if isinstance(around, ast.BinOp) and isinstance(around.op, (ast.Mod, ast.BitAnd)) and around.left is call.node:
             yield Sighting(around, f"a number is made of {_SAID}")
@@ -83,6 +88,13 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(around, f"seeded by {_SAID}")
         elif isinstance(around, ast.SetComp) and around.elt is call.node and uses(module, around) & DECISIVE:
             yield Sighting(around, f"a set is used in its order, which is that of {_SAID}")
+
+
+def _shown(module: Module, node: ast.AST) -> bool:
+    """Whether it is put into a text, or is what an object calls itself."""
+    if any(name in ("__str__", "__repr__") for name in module.functions(node)):
+        return True
+    return any(isinstance(around, ast.JoinedStr) for around in module.parents(node))
 
 
 def _is_address(module: Module, key: ast.expr) -> bool:

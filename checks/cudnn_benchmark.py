@@ -68,7 +68,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 statement,
                 f"{_FLAG} is set to True: which algorithm is used is decided by timing",
                 fix=Fix((module.replaced(value, "False"),)),
-                confidence="medium" if is_alternative(module, statement) else None,
+                confidence="possible" if is_alternative(module, statement) else None,
             )
     for call in module.calls("torch.backends.cudnn.flags", "lightning.Trainer"):
         position = 1 if call.name.endswith("flags") else None

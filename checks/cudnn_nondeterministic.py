@@ -77,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 statement,
                 f"{CUDNN_DETERMINISTIC} is set to False: cuDNN may add in another order in each run",
                 fix=Fix((module.replaced(value, "True"),)),
-                confidence="medium" if is_alternative(module, statement) else None,
+                confidence="possible" if is_alternative(module, statement) else None,
             )
     seeding = seeding_place(module)
     if seeding is None:

@@ -22,7 +22,18 @@ for _ in range(3):
     optimizer.step()
 """
 _ASKING = _BAD.replace("torch.manual_seed(0)", "torch.manual_seed(0)\ntorch.use_deterministic_algorithms(True)")
+_SCOPED = """
+@contextlib.contextmanager
+def manual_seed(seed):
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    yield
+    torch.random.set_rng_state(state)
 
+
+with manual_seed(0):
+    start = torch.rand(3)
+"""
 RULE = Rule(
     id="deterministic-algorithms-off",
     title="Deterministic algorithms are never asked for",
@@ -56,6 +67,8 @@ RULE = Rule(
             _BAD.replace('"cuda" if torch.cuda.is_available() else "cpu"', '"cpu"'),
             needs=("torch",),
         ),
+        # A seed for a while is no place for a switch that stays.
+        Example("import contextlib\n\n" + _BAD.replace("torch.manual_seed(0)\n", _SCOPED), needs=("torch",)),
     ),
     sources=(
         "https://docs.pytorch.org/docs/stable/notes/randomness.html#avoiding-nondeterministic-algorithms",
@@ -79,7 +92,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     seeding = seeding_place(module)
     if seeding is None or any(True for _ in module.calls("torch.use_deterministic_algorithms")):
         return
-    if stands_alone(module) and module.function(seeding) is None and "uses:cuda" not in module.facts:
+    alone = stands_alone(module) or module.path.endswith(".ipynb")
+    if alone and module.function(seeding) is None and "uses:cuda" not in module.facts:
         return  # what other files of the project do is none of this program's
     yield Sighting(
         seeding,

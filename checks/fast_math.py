@@ -32,6 +32,20 @@ _PARALLEL = (
         "    for index in prange(values.size):\n        result += values[index]\n",
     )
 )
+_COPY = """import numpy as np
+from numba import njit
+
+
+@njit(fastmath=True)
+def shifted(values, by):
+    result = np.zeros_like(values)
+    for index in range(by, values.size):
+        result[index] = values[index - by]
+    return result
+
+
+print(shifted(np.ones(8), 2))
+"""
 _SETUP = """from setuptools import Extension, setup
 
 setup(name="fast", ext_modules=[Extension("fast", ["fast.c"], extra_compile_args=["-O3", "-ffast-math"])])
@@ -65,6 +79,8 @@ RULE = Rule(
     ),
     good=(
         Example(_BAD.replace("(fastmath=True)", ""), needs=("numba", "numpy")),
+        # Nothing is computed that could be rearranged.
+        Example(_COPY, needs=("numba", "numpy")),
         Example(
             _PARALLEL.replace("result = 0.0", "result = np.zeros(values.size)").replace(
                 "result += values[index]", "result[index] = values[index]"
@@ -84,6 +100,7 @@ RULE = Rule(
 
 _DECORATORS = ("numba.jit", "numba.njit", "numba.vectorize", "numba.guvectorize", "numba.stencil")
 _CUDA = ("numba.cuda.jit",)
+_SUMS = frozenset(("sum", "mean", "dot", "cumsum", "std", "var", "trace", "norm", "prod", "exp", "log", "sqrt", "tanh"))
 _FLAG = re.compile(
     r"-ffast-math|-Ofast|-funsafe-math-optimizations|-fassociative-math|--?use_fast_math|-march=native|/fp:fast"
 )
@@ -96,7 +113,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
         return
     for call in module.calls(*_DECORATORS, *_CUDA):
         given = call.argument("fastmath")
-        if module.constant(given) is True:
+        if module.constant(given) is True and _rearranged(module, call.node):
             fix = Fix((module.replaced(given, "False"),)) if isinstance(given, ast.Constant) else None
             yield Sighting(call.node, "fastmath=True: the compiler may add in any order, fuse and approximate", fix=fix)
         if module.constant(call.argument("parallel")) is True and _reduces(module, call.node):
@@ -134,6 +151,26 @@ def _is_flags(module: Module, node: ast.Constant, text: str) -> bool:
     if not text.lstrip().startswith("-") or len(text) > 300:
         return False
     return _WORD.search(text) is not None
+
+
+def _rearranged(module: Module, decorator: ast.Call) -> bool:
+    """Whether the function that is decorated sums, or computes with the results of other operations."""
+    function = module.parent(decorator)
+    if not isinstance(function, ast.FunctionDef):
+        return True  # applied to a function that is elsewhere
+    indices = {one for node in ast.walk(function) if isinstance(node, ast.Subscript) for one in ast.walk(node.slice)}
+    for node in ast.walk(function):
+        if node in indices or node in function.decorator_list:
+            continue
+        if isinstance(node, ast.AugAssign) and not isinstance(node.value, ast.Constant):
+            return True
+        if isinstance(node, ast.BinOp) and any(isinstance(one, ast.BinOp) for one in (node.left, node.right)):
+            return True
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.MatMult, ast.Div, ast.Pow)):
+            return True
+        if isinstance(node, ast.Call) and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _SUMS:
+            return True
+    return False
 
 
 def _reduces(module: Module, decorator: ast.Call) -> bool:

@@ -61,7 +61,7 @@ _TAKE_NOTHING = ("torch.seed", "torch.cuda.seed", "torch.cuda.seed_all", "torch.
 def see_source(module: Module) -> Iterator[Sighting]:
     """Seeding calls that are given nothing, or None; in a worker's initialisation they are another rule's."""
     initialising = worker_inits(module)
-    confidence: Confidence | None = "medium" if is_test(module) else None  # which may free a stream on purpose
+    confidence: Confidence | None = "possible" if is_test(module) else None  # which may free a stream on purpose
     for call in module.calls(*_TAKE_NONE, *_TAKE_NOTHING):
         if any(inside(module, call.node, function) for function in initialising):
             continue

@@ -76,7 +76,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                     statement,
                     f"{name} allows TF32: factors have 10 bits of mantissa on cards that have it, 23 elsewhere",
                     fix=Fix((module.replaced(value, off),)),
-                    confidence="medium" if is_alternative(module, statement) else None,
+                    confidence="possible" if is_alternative(module, statement) else None,
                 )
     for call in module.calls("torch.set_float32_matmul_precision"):
         precision = module.constant(call.argument("precision", 0))

@@ -55,6 +55,8 @@ RULE = Rule(
             + _BAD.replace("torch.set_num_threads(os.cpu_count())\n", ""),
             needs=("torch",),
         ),
+        # Each of Numba's threads computes elements of its own.
+        Example("import os\n\nimport numba\n\nnumba.set_num_threads(os.cpu_count())\n", needs=("numba",)),
     ),
     sources=(
         "https://docs.pytorch.org/docs/stable/generated/torch.set_num_threads.html",
@@ -63,7 +65,9 @@ RULE = Rule(
     ),
 )
 
-_SETTERS = ("torch.set_num_threads", "numba.set_num_threads", "mkl.set_num_threads", "threadpoolctl.threadpool_limits")
+# Numba's own are left out: it splits no sum but in a prange that adds to one number, which is fast-math's to tell.
+_SPLITTING = ("torch.set_num_threads", "mkl.set_num_threads", "threadpoolctl.threadpool_limits")
+_SETTERS = (*_SPLITTING, "numba.set_num_threads")
 _COUNTS = ("os.cpu_count", "multiprocessing.cpu_count", "psutil.cpu_count", "joblib.cpu_count", "os.sched_getaffinity")
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT")
 _UNLESS = (*_SETTERS, *(f"os.environ[{name}]" for name in _VARIABLES))
@@ -73,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """Threads set to the number of cores; and programs that train on the CPU and set none, which may be set outside."""
     if is_test(module):
         return
-    for call in module.calls(*_SETTERS):
+    for call in module.calls(*_SPLITTING):
         given = call.argument("limits" if "limits" in call.name else None, 0)
         values = module.values(given) if isinstance(given, ast.expr) else []
         if any(_counts(module, value) for value in values):

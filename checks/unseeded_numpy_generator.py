@@ -40,6 +40,12 @@ RULE = Rule(
             "print(noise(2, np.random.default_rng(1)))\n",
             needs=("numpy",),
         ),
+        Example(
+            "import numpy as np\n\n\ndef noise(size, np_random=None):\n"
+            "    return (np_random or np.random.RandomState()).normal(size=size)\n\n\n"
+            "print(noise(2, np.random.RandomState(1)))\n",
+            needs=("numpy",),
+        ),
     ),
     sources=(
         "https://numpy.org/doc/stable/reference/random/generator.html#numpy.random.default_rng",
@@ -59,7 +65,7 @@ _MAKERS = (
 )
 
 
-_CHOSEN = re.compile(r"(^|_)(seed|rng|generator|gen|random_state|state|prng)s?(_|$)")
+_CHOSEN = re.compile(r"(^|_)(seed|rng|generator|gen|random_state|state|prng|random)s?(_|$)")
 _SETTER = re.compile(r"^set_(random_)?(seed|state|rng|generator)|^(re)?seed")
 
 
@@ -71,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 call.node,
                 f"{call.name}() takes its seed from the system's entropy; numpy.random.seed does not reach it",
-                confidence="medium" if is_test(module) else None,
+                confidence="possible" if is_test(module) else None,
             )
 
 

@@ -151,8 +151,16 @@ def seeding_place(module: Module) -> ast.Call | None:
     found = sorted(module.calls(*_TORCH_SEEDERS), key=lambda call: (call.node.lineno, call.node.col_offset))
     for call in found:
         if is_program(module) or any(_SEEDING.search(name) for name in module.functions(call.node)):
-            return call.node
+            return None if _is_scoped(module, call.node) else call.node
     return None
+
+
+def _is_scoped(module: Module, node: ast.AST) -> bool:
+    """Whether it holds for a while only: it stands in a context manager."""
+    function = module.function(node)
+    return isinstance(function, ast.FunctionDef) and any(
+        (module.name(one) or "").endswith("contextmanager") for one in function.decorator_list
+    )
 
 
 _SEEDING = re.compile(r"seed|determinis|reproducib", re.IGNORECASE)

@@ -11,7 +11,7 @@ _REQUIREMENTS = re.compile(r"(^|[-_.])(requirements|constraints)([-_.].*)?\.(txt
 _DOCKERFILE = re.compile(r"^(Dockerfile|Containerfile)(\..+)?$|\.(dockerfile|Dockerfile)$")
 
 _ASIDE = re.compile(
-    r"(?:^|[-_./])(?:docs?|rtd|tests?|testing|ci|dev|devel|develop|lint|typing|build|release)(?=[-_./]|$)"
+    r"(?:^|[-_./])(?:docs?|rtd|tests?|testing|ci|dev|devel|develop|lint|maint|typing|build|release)(?=[-_./]|$)"
 )
 
 
