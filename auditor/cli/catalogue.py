@@ -334,6 +334,12 @@ PAGES: dict[str, Page] = {
         "Install the extra, or leave --plots out: the other reports need nothing of it.",
         "pip install 'auditor[plots]' && auditor claims claims.toml --plots plots",
     ),
+    "no-study": Page(
+        2,
+        "Plots of seeds were asked for, and the audit ran one seed only: there is nothing to draw.",
+        "Run several seeds, and draw those.",
+        "auditor run --seeds 5 -- python train.py --seed {seed} && auditor report .auditor/<audit-id> --plots plots",
+    ),
     "no-scratch-directory": Page(
         2,
         "There is no writable directory outside the project for the runs' temporary files.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from auditor.records.check import CheckReport
     from auditor.records.claims import ClaimsReport
     from auditor.records.environments import EnvironmentComparison
+    from auditor.records.study import Study
     from auditor.rule import Rule
 
 FORMATS = ("terminal", "json", "junit", "markdown", "sarif", "fix-plan")
@@ -199,11 +200,19 @@ def check_plots(directory: Path) -> None:
         raise UsageError("cannot-write", f"--plots {directory} cannot be written", "name one that you may write to")
 
 
-def save_plots(directory: Path, report: ClaimsReport) -> None:
-    """Draw a report's plots into a directory; raises UsageError ``cannot-write``."""
-    from auditor.report import plots
+def save_plots(directory: Path, drawn: ClaimsReport | Study) -> None:
+    """Draw the plots of claims or of a study into a directory; raises UsageError ``cannot-write``."""
+    from auditor.records import study
 
-    for name, data in plots.render(report).items():
+    if isinstance(drawn, study.Study):
+        from auditor.report import study_plots
+
+        files = study_plots.render(drawn)
+    else:
+        from auditor.report import claims_plots
+
+        files = claims_plots.render(drawn)
+    for name, data in files.items():
         try:
             (directory / name).write_bytes(data)
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from auditor.cli import output, problems
+from auditor.errors import UsageError
 
 
 def report(
@@ -18,6 +19,12 @@ def report(
     ] = "terminal",
     file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to the screen.")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots", metavar="DIR", help="Draw a study's seeds there, as SVG and PNG (needs auditor[plots])."
+        ),
     ] = None,
 ) -> int:
     """Recompute the verdict from the evidence alone and make any report of it again.
@@ -31,6 +38,13 @@ def report(
     from auditor import pipeline
 
     audit = pipeline.recompute(directory)
+    if plots is not None:
+        if audit.study is None:
+            raise UsageError(
+                "no-study", f"--plots draws seeds, and {directory} holds one seed's runs", "give --seeds to auditor run"
+            )
+        output.check_plots(plots)
+        output.save_plots(plots, audit.study)
     differences = pipeline.differences(directory, audit)
     if differences:
         problems.say(

@@ -1,99 +1,58 @@
-"""Plots of claims, as SVG and PNG: seeds with intervals, critical differences, power, and the published rule's odds.
-
-matplotlib is imported here and nowhere else, and only where a plot was asked for. The same report gives the same bytes
-with the same matplotlib: no date, no random ids, no settings of the user's.
-"""
+"""Plots of claims, as SVG and PNG: seeds with intervals, critical differences, power, and the published rule's odds."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from auditor.records.claims import Cell, ClaimsReport, OrderPower, PowerPoint, PowerStudy, Ranking, RuleCurve
 from auditor.report import claims
-from auditor.report.wording import plain
-
-# Okabe and Ito's colours, which people see apart whatever their eyes.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-_LINES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
-INK, SOFT, FAINT = "#222222", "#6b6b6b", "#dddddd"
-
-_SETTINGS: dict[Any, Any] = {
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "auditor",
-    "text.color": INK,
-    "text.parse_math": False,  # what a report names is text, whatever signs are in it
-    "xtick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.color": SOFT,
-    "ytick.labelcolor": INK,
-}
+from auditor.report.drawing import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    LINES,
+    ORANGE,
+    RED,
+    SKY,
+    SOFT,
+    draw,
+    file_stem,
+    seed_row,
+    short,
+)
 
 
 def render(report: ClaimsReport) -> dict[str, bytes]:
     """Every plot of a report: file name to bytes, as ``.svg`` and ``.png``."""
+    return draw(lambda: _figures(report))
+
+
+def _figures(report: ClaimsReport) -> dict[str, Figure]:
     drawn: dict[str, Figure] = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        by_metric: dict[str, list[tuple[str, list[Cell]]]] = {}
-        for (metric, group), cells in claims.groups(report).items():
-            by_metric.setdefault(metric, []).append((group, cells))
-        for metric, groups in by_metric.items():
-            drawn[f"seeds-{_file(metric)}"] = seeds(metric, groups, metric in report.lower_is_better)
-        for number, ranking in enumerate(report.rankings, 1):
-            drawn[_numbered(f"ranks-{_file(ranking.metric)}", number, len(report.rankings))] = ranks(ranking)
-        if report.power is not None:
-            for number, study in enumerate(report.power.studies, 1):
-                drawn[_numbered(f"power-{_file(study.metric)}", number, len(report.power.studies))] = power(study)
-            if report.power.orders:
-                drawn["power-orders"] = power_of_orders(report.power.orders)
-            if report.power.rule is not None:
-                drawn["published-rule"] = published_rule(report.power.rule)
-        return {name: data for stem, figure in drawn.items() for name, data in _saved(stem, figure).items()}
-
-
-def _saved(stem: str, figure: Figure) -> dict[str, bytes]:
-    FigureCanvasAgg(figure)
-    files: dict[str, bytes] = {}
-    svg, png = io.BytesIO(), io.BytesIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
-    files[f"{stem}.svg"] = svg.getvalue()
-    files[f"{stem}.png"] = png.getvalue()
-    return files
-
-
-def _file(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:60] or "metric"
+    by_metric: dict[str, list[tuple[str, list[Cell]]]] = {}
+    for (metric, group), cells in claims.groups(report).items():
+        by_metric.setdefault(metric, []).append((group, cells))
+    for metric, groups in by_metric.items():
+        drawn[f"seeds-{file_stem(metric)}"] = seeds(metric, groups, metric in report.lower_is_better)
+    for number, ranking in enumerate(report.rankings, 1):
+        drawn[_numbered(f"ranks-{file_stem(ranking.metric)}", number, len(report.rankings))] = ranks(ranking)
+    if report.power is not None:
+        for number, study in enumerate(report.power.studies, 1):
+            drawn[_numbered(f"power-{file_stem(study.metric)}", number, len(report.power.studies))] = power(study)
+        if report.power.orders:
+            drawn["power-orders"] = power_of_orders(report.power.orders)
+        if report.power.rule is not None:
+            drawn["published-rule"] = published_rule(report.power.rule)
+    return drawn
 
 
 def _numbered(stem: str, number: int, count: int) -> str:
     return stem if count == 1 else f"{stem}-{number}"
-
-
-def _short(text: str, most: int = 28) -> str:
-    said = plain(text)
-    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def seeds(metric: str, groups: Sequence[tuple[str, Sequence[Cell]]], lower: bool) -> Figure:
@@ -110,40 +69,19 @@ def seeds(metric: str, groups: Sequence[tuple[str, Sequence[Cell]]], lower: bool
     for place in range(len(shown), rows * columns):
         axes[place // columns][place % columns].set_axis_off()
     better = "lower is better" if lower else "higher is better"
-    figure.supxlabel(f"{_short(metric)} ({better}); points: seeds, dot and bar: mean and its 95 % interval", fontsize=9)
+    figure.supxlabel(f"{short(metric)} ({better}); points: seeds, dot and bar: mean and its 95 % interval", fontsize=9)
     return figure
 
 
 def _seeds_panel(axes: Any, title: str, cells: Sequence[Cell]) -> None:
-    axes.set_title(_short(title, 40))
+    axes.set_title(short(title, 40))
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     for row, cell in enumerate(cells):
         values = [value for value in cell.values.values() if isinstance(value, float)]
-        colour = GREEN if cell.best else BLUE
-        # Points are set apart by their rank, so that equal ones can be told; nothing is random.
-        spread = [((7 * index) % 5 - 2) * 0.055 for index in range(len(values))]
-        axes.scatter(
-            values,
-            [row + 0.16 + shift for shift in spread],
-            s=15,
-            color=colour,
-            alpha=0.45,
-            linewidths=0,
-            zorder=2,
-        )
-        if cell.mean is not None:
-            if cell.low is not None and cell.high is not None:
-                axes.plot(
-                    [cell.low, cell.high],
-                    [row - 0.16, row - 0.16],
-                    color=colour,
-                    linewidth=2.2,
-                    zorder=3,
-                    solid_capstyle="round",
-                )
-            axes.scatter([cell.mean], [row - 0.16], s=34, color=colour, zorder=4, edgecolors="white", linewidths=0.8)
-    labels = [f"{_short(cell.method)}{'' if not cell.gaps else ' !'}" for cell in cells]
+        bounds = None if cell.low is None or cell.high is None else (cell.low, cell.high)
+        seed_row(axes, row, values, cell.mean, bounds, GREEN if cell.best else BLUE)
+    labels = [f"{short(cell.method)}{'' if not cell.gaps else ' !'}" for cell in cells]
     axes.set_yticks(range(len(cells)), labels)
     for label, cell in zip(axes.get_yticklabels(), cells, strict=True):
         label.set_fontweight("bold" if cell.best else "normal")
@@ -178,7 +116,7 @@ def ranks(ranking: Ranking) -> Figure:
     axes.text(
         low - margin,
         -1.78,
-        f"Mean ranks of {_short(ranking.metric)} over {ranking.blocks} blocks",
+        f"Mean ranks of {short(ranking.metric)} over {ranking.blocks} blocks",
         fontsize=11,
         fontweight="bold",
         va="center",
@@ -219,7 +157,7 @@ def ranks(ranking: Ranking) -> Figure:
             axes.text(
                 edge + sign * 0.015 * (high - low),
                 level,
-                f"{_short(name)}  {rank:.2f}" if side == "left" else f"{rank:.2f}  {_short(name)}",
+                f"{short(name)}  {rank:.2f}" if side == "left" else f"{rank:.2f}  {short(name)}",
                 ha="right" if side == "left" else "left",
                 va="center",
                 fontsize=9.5,
@@ -259,7 +197,7 @@ def power(study: PowerStudy) -> Figure:
     _beside(axes, study.wanted, f"{study.wanted * 100:.0f} %\npower", GREEN)
     _beside(axes, study.alpha, f"level\n{study.alpha:g}", SOFT)
     axes.set_title(
-        f"Friedman's test of {_short(study.metric)}: {study.methods} methods over {_short(', '.join(study.groups), 40)}"
+        f"Friedman's test of {short(study.metric)}: {study.methods} methods over {short(', '.join(study.groups), 40)}"
     )
     axes.set_xlabel(
         f"seeds of each method and data set ({study.simulations:,} simulated studies each, seed {study.seed})"
@@ -294,12 +232,12 @@ def _shares(axes: Any) -> None:
 
 def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
     """The power of every order claim by the number of seeds, at the difference that was measured."""
-    shown = orders[: len(_LINES)]
+    shown = orders[: len(LINES)]
     figure = Figure(figsize=(6.4, 3.7 + 0.19 * (len(shown) + (len(orders) > len(shown)))), layout="constrained")
     axes: Any = figure.subplots()
     axes.axhspan(0.8, 1.04, color=GREEN, alpha=0.09, linewidth=0)
     axes.axhline(0.8, color=GREEN, linewidth=1.0, linestyle=(0, (4, 3)))
-    for colour, one in zip(_LINES, shown, strict=False):
+    for colour, one in zip(LINES, shown, strict=False):
         xs = [int(seeds) for seeds in one.power]
         needed = f"{one.needed:,} seeds for 80 %" if one.needed is not None else "over 10,000 seeds for 80 %"
         axes.plot(
@@ -310,7 +248,7 @@ def power_of_orders(orders: Sequence[OrderPower]) -> Figure:
             marker="o",
             markersize=4.5,
             markeredgecolor="white",
-            label=f"{_short(one.claim, 46)}: {needed}",
+            label=f"{short(one.claim, 46)}: {needed}",
         )
     axes.set_title("Orders of two methods: Welch's test at the difference measured")
     axes.set_xlabel("seeds of each method")
