@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from auditor.rule import Example, Fix, Rule, Sighting
+from auditor.rule import Confidence, Example, Fix, Rule, Sighting
 from auditor.source import Module
+from auditor.source.devices import times_speed
 
 _BAD = """import torch
 
@@ -77,25 +78,32 @@ _UNLESS = ("asks:deterministic",)
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """The modes and options that tune, and Triton kernels with several configurations."""
+    confidence: Confidence | None = "possible" if times_speed(module) else None
     for call in module.calls("torch.compile"):
         mode = module.constant(call.argument("mode"))
         if isinstance(mode, str) and mode.startswith("max-autotune"):
             given = call.argument("mode")
             fix = Fix((module.replaced(given, '"default"'),)) if isinstance(given, ast.Constant) else None
-            yield Sighting(call.node, f'mode="{mode}": {_MESSAGE}', _UNLESS, fix)
+            yield Sighting(call.node, f'mode="{mode}": {_MESSAGE}', _UNLESS, fix, confidence)
         options = module.constant(call.argument("options"))
         if isinstance(options, dict) and any(options.get(name) is True for name in _OPTIONS):
-            yield Sighting(call.node, f"the options tune: {_MESSAGE}", _UNLESS)
+            yield Sighting(call.node, f"the options tune: {_MESSAGE}", _UNLESS, confidence=confidence)
     for name in _OPTIONS:
         for statement, value in module.assigned(f"torch._inductor.config.{name}"):
             if module.constant(value) is True:
                 yield Sighting(
-                    statement, f"{name} is set: {_MESSAGE}", _UNLESS, Fix((module.replaced(value, "False"),))
+                    statement,
+                    f"{name} is set: {_MESSAGE}",
+                    _UNLESS,
+                    Fix((module.replaced(value, "False"),)),
+                    confidence,
                 )
     for call in module.calls("triton.autotune"):
         configurations = call.argument("configs", 0)
         if isinstance(configurations, ast.expr) and _several(module, configurations):
-            yield Sighting(call.node, "which of the kernel's configurations is used is decided by timing")
+            yield Sighting(
+                call.node, "which of the kernel's configurations is used is decided by timing", confidence=confidence
+            )
 
 
 def _several(module: Module, node: ast.expr) -> bool:

@@ -76,6 +76,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 call.node,
                 f"{call.name.rpartition('.')[2]}(benchmark=True) has cuDNN decide by timing which algorithm is used",
+                confidence="possible" if is_alternative(module, call.node) else None,
             )
 
 

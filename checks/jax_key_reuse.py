@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
+from auditor.source.devices import times_speed
 from auditor.source.streams import is_test
 
 _BAD = """import jax
@@ -24,7 +26,7 @@ RULE = Rule(
     topic="domains",
     level="distribution-stable",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "A key is no stream: whatever is drawn from the same key is the same numbers, or depends on them. Weights and "
@@ -79,6 +81,7 @@ _DRAWS = frozenset({
     "truncated_normal", "uniform", "wald", "weibull_min",
 })
 # fmt: on
+_MADE_UP = re.compile(r"(?:^|_)(?:fake|dummy|mock)", re.IGNORECASE)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
@@ -100,7 +103,12 @@ def see_source(module: Module) -> Iterator[Sighting]:
         told: dict[ast.Call, str] = {}
         _follow(module, body, {}, told)
         for node, message in told.items():
-            yield Sighting(node, message)
+            yield Sighting(node, message, confidence="possible" if _is_made_up(module, node) else None)
+
+
+def _is_made_up(module: Module, node: ast.AST) -> bool:
+    """Whether the numbers that are drawn are there for their shape only."""
+    return times_speed(module) or any(_MADE_UP.search(name) for name in module.functions(node))
 
 
 def _follow(

@@ -85,6 +85,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 call.node,
                 f'matrix products in float32 may be less exact ("{precision}"): on cards that have TF32 they differ '
                 "from those elsewhere",
+                confidence="possible" if is_alternative(module, call.node) else None,
             )
     for call in module.calls("transformers.TrainingArguments", "transformers.Seq2SeqTrainingArguments"):
         if module.constant(call.argument("tf32")) is True:

@@ -8,6 +8,7 @@ from auditor.rule import Example, Rule, Sighting
 from auditor.source import Document
 from auditor.source.conda import Package, package_of, packages
 from auditor.source.dockerfile import commands, conda_installs
+from auditor.source.packages import computes
 from auditor.source.requirements import Requirement
 
 _BAD = """name: train
@@ -54,10 +55,7 @@ RULE = Rule(
 )
 
 _LOCKS = frozenset({"conda-lock.yml", "pixi.lock"})
-# Python is a rule of its own; the others install.
-_LEFT_OUT = frozenset(
-    {"python", "nodefaults", "pip", "setuptools", "wheel", "conda", "mamba", "_libgcc_mutex", "_openmp_mutex"}
-)
+_LEFT_OUT = frozenset({"python", "nodefaults"})  # a rule of its own, and no package
 
 
 def see_document(document: Document) -> Iterator[Sighting]:
@@ -65,7 +63,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
     if document.beside & _LOCKS:
         return
     for one in _installed(document):
-        if one.pinned or one.name.lower() in _LEFT_OUT:
+        if one.pinned or one.name.lower() in _LEFT_OUT or not computes(one.name):
             continue
         specifier = one.specifier.strip()
         said = f"{one.name}{specifier}" if specifier else f"{one.name}, any version"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from auditor.rule import Example, Rule, Sighting
+from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Module
 from auditor.source.hub import moving, repository
-from auditor.source.streams import is_test
+from auditor.source.streams import is_program, is_test, trains
 
 _BAD = """from datasets import load_dataset
 
@@ -62,6 +62,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """Names of datasets given to load_dataset with no revision, or with a branch."""
     if "datasets" not in module.imports or is_test(module):
         return
+    # What a library, or a script that trains nothing, loads need not come into a result.
+    confidence: Confidence | None = None if trains(module) and is_program(module) else "medium"
     for call in module.calls("datasets.load_dataset", "datasets.load_dataset_builder"):
         name, revision = call.argument("path", 0), call.argument("revision")
         if not isinstance(name, ast.expr) or call.has("data_dir") or module.constant(name) in _BUILDERS:
@@ -70,6 +72,10 @@ def see_source(module: Module) -> Iterator[Sighting]:
         if repo is None:
             continue
         if revision is ABSENT:
-            yield Sighting(call.node, f"load_dataset gives {repo} as it stands on the day: no revision is named")
+            yield Sighting(
+                call.node,
+                f"load_dataset gives {repo} as it stands on the day: no revision is named",
+                confidence=confidence,
+            )
         elif moving(module, revision):
-            yield Sighting(call.node, f"load_dataset gives {repo} from a branch, which moves")
+            yield Sighting(call.node, f"load_dataset gives {repo} from a branch, which moves", confidence=confidence)

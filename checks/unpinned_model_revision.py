@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
-from auditor.rule import Example, Rule, Sighting
+from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Call, Module
 from auditor.source.hub import moving, repository
-from auditor.source.streams import is_test
+from auditor.source.streams import is_program, is_test, trains
 
 _BAD = """from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -77,6 +77,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """Names of repositories given to what loads from a hub, with no revision or with a branch."""
     if module.imports.isdisjoint(_IMPORTED) or is_test(module):
         return
+    # What a library, or a script that trains nothing, loads need not come into a result.
+    confidence: Confidence | None = None if trains(module) and is_program(module) else "medium"
     for call, name in _loads(module):
         if module.constant(call.argument("local_files_only")) is True:
             continue
@@ -86,9 +88,11 @@ def see_source(module: Module) -> Iterator[Sighting]:
         revision = call.argument("revision")
         callee = ".".join(call.name.replace("()", "").split(".")[-2:])
         if revision is ABSENT:
-            yield Sighting(call.node, f"{callee} loads {repo} as it stands on the day: no revision is named")
+            yield Sighting(
+                call.node, f"{callee} loads {repo} as it stands on the day: no revision is named", confidence=confidence
+            )
         elif moving(module, revision):
-            yield Sighting(call.node, f"{callee} loads {repo} from a branch, which moves")
+            yield Sighting(call.node, f"{callee} loads {repo} from a branch, which moves", confidence=confidence)
 
 
 _IMPORTED = frozenset(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Document
+from auditor.source.packages import computes
 from auditor.source.requirements import constrained, requirements
 
 RULE = Rule(
@@ -42,7 +43,6 @@ RULE = Rule(
     sources=("https://pip.pypa.io/en/stable/topics/repeatable-installs/",),
 )
 
-_TOOLS = frozenset({"pip", "setuptools", "wheel"})  # they install, and no training program computes with them
 _LOCKS = frozenset({"poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "conda-lock.yml"})
 
 
@@ -53,7 +53,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
     if document.name.endswith(".in") and f"{document.name[:-3]}.txt" in document.beside:
         return
     for one in requirements(document.text):
-        if not one.pinned and not one.moving and one.name.lower() not in _TOOLS:
+        if not one.pinned and not one.moving and computes(one.name):
             yield Sighting(
                 one.line,
                 f"{one.said}: which version is installed depends on the day",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Document
 from auditor.source.dockerfile import apt_installs, commands
+from auditor.source.packages import system_computes
 
 RULE = Rule(
     id="unversioned-apt",
@@ -14,7 +15,7 @@ RULE = Rule(
     topic="environment",
     level="seed-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "apt-get install without a version takes what the distribution's index holds on the day of the build. "
@@ -65,4 +66,8 @@ def see_document(document: Document) -> Iterator[Sighting]:
         if open_:
             names = ", ".join(word.text for word in open_[:_MOST_NAMED])
             more = f" and {len(open_) - _MOST_NAMED} more" if len(open_) > _MOST_NAMED else ""
-            yield Sighting(command.line, f"{names}{more}: apt installs the version that its index holds on the day")
+            yield Sighting(
+                command.line,
+                f"{names}{more}: apt installs the version that its index holds on the day",
+                confidence=None if any(system_computes(word.text) for word in open_) else "possible",
+            )

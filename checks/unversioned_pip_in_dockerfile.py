@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Document
 from auditor.source.dockerfile import commands, pip_installs
+from auditor.source.packages import computes
 from auditor.source.requirements import requirement_of
 
 RULE = Rule(
@@ -39,14 +40,6 @@ RULE = Rule(
     sources=("https://pip.pypa.io/en/stable/topics/repeatable-installs/",),
 )
 
-# They install, and no training program computes with them.
-# fmt: off
-_TOOLS = frozenset({
-    "pip", "setuptools", "wheel", "uv", "poetry", "pipenv", "pdm", "hatch", "virtualenv", "build", "pre-commit",
-    "pytest", "pytest-cov", "pytest-xdist", "black", "ruff", "mypy", "flake8", "isort", "pylint", "codecov", "coverage",
-    "sphinx", "jupyter", "jupyterlab", "notebook", "ipython", "ipykernel", "ipdb", "tox", "nox", "gpustat", "nvitop",
-})
-# fmt: on
 _CONSTRAINED = ("-c", "--constraint", "--constraints")
 _MOST_NAMED = 4
 
@@ -62,7 +55,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
         open_ = []
         for word in named:
             one = None if set(word.text) & set("$`*") else requirement_of(word.text, word.line)
-            if one is not None and not one.pinned and not one.url and one.name.lower() not in _TOOLS:
+            if one is not None and not one.pinned and not one.url and computes(one.name):
                 open_.append(one)
         if open_:
             names = ", ".join(f"{one.name}{one.specifier}" for one in open_[:_MOST_NAMED])

@@ -83,16 +83,19 @@ def asking(module: Module) -> Iterator[Call]:
             yield call
 
 
-def is_alternative(module: Module, statement: ast.stmt) -> bool:
+def is_alternative(module: Module, statement: ast.AST) -> bool:
     """Whether a switch is assigned in one branch of a condition whose other branch assigns it too, or to undo it.
 
-    Which of them is taken is the caller's choice; so it is where an option decides whether it is assigned at all.
+    Which of them is taken is the caller's choice; so it is where an option decides whether it is assigned at all. In a
+    file that measures speed the switch is what is measured.
     """
+    if times_speed(module):
+        return True
     targets = {ast.dump(target) for target in getattr(statement, "targets", ())}
     inside: ast.AST = statement
     for around in module.parents(statement):
         if isinstance(around, ast.If):
-            if any(isinstance(node, ast.Attribute) and _is_options(node.value) for node in ast.walk(around.test)):
+            if any(_is_option(module, node) for node in ast.walk(around.test)):
                 return True
             other = around.orelse if inside in around.body else around.body
             for node in (one for branch in other for one in ast.walk(branch)):
@@ -100,6 +103,27 @@ def is_alternative(module: Module, statement: ast.stmt) -> bool:
                     return True
         inside = around
     return any(name.startswith(("unset", "disable", "reset", "undo")) for name in module.functions(statement))
+
+
+def _is_option(module: Module, node: ast.AST) -> bool:
+    """Whether a part of a condition is an option: of a configuration, or a parameter of the function that it is in."""
+    if isinstance(node, ast.Attribute):
+        return _is_options(node.value) or node.attr == "get"
+    function = module.function(node) if isinstance(node, ast.Name) else None
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or not isinstance(node, ast.Name):
+        return False
+    arguments = function.args
+    parameters = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} - {"self"}
+    return node.id in parameters and not _PLACE.search(node.id)
+
+
+def times_speed(module: Module) -> bool:
+    """Whether a file is, by its name, there to measure how fast something is."""
+    return _TIMES.search(module.path.lower()) is not None
+
+
+_PLACE = re.compile(r"device|cuda|gpu|rank", re.IGNORECASE)
+_TIMES = re.compile(r"(?:^|[-_./])(?:micro)?(?:bench(?:marks?|marking)?|profil(?:e|ing)|speed|timing)(?=[-_./]|$)")
 
 
 def _is_options(node: ast.expr) -> bool:

@@ -285,7 +285,9 @@ def is_test(module: Module) -> bool:
     if path.stem.startswith("test_") or path.stem.endswith("_test") or path.stem == "conftest":
         return True
     folders = {part.lower() for part in path.parts[:-1]}
-    return not folders.isdisjoint({"tests", "test", "testing"}) or not module.imports.isdisjoint({"pytest", "unittest"})
+    return not folders.isdisjoint({"tests", "test", "testing", "test_utils"}) or not module.imports.isdisjoint(
+        {"pytest", "unittest"}
+    )
 
 
 def _guard(module: Module) -> ast.If | None:
