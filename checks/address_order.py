@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Call, Module
 from auditor.source.sequences import DECISIVE, told, uses
-from auditor.source.streams import by_convention, is_test
+from auditor.source.streams import by_convention
 
 _BAD = """class Node:
     def __init__(self, weight):
@@ -69,8 +69,6 @@ _SAID = "an object's address, another one in each run"
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Sorting by ``id``, numbers and seeds made of it, and sets of addresses that are used in their order."""
-    if is_test(module):
-        return
     for node in module.all(ast.Call):
         by = next((given.value for given in node.keywords if given.arg == "key"), None)
         sorts = module.name(node.func) in _SORTERS or (

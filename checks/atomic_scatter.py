@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Module
 from auditor.source.devices import on_cuda
-from auditor.source.streams import is_program, is_test, trains
+from auditor.source.streams import is_program, trains
 
 _BAD = """import torch
 from torch_scatter import scatter
@@ -71,8 +71,6 @@ _GENERAL = ("torch_scatter.scatter", "torch_geometric.utils.scatter")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Scatter functions that add, in projects that use CUDA."""
-    if is_test(module):
-        return
     confidence: Confidence | None = None if on_cuda(module) else "medium"
     if not (is_program(module) or trains(module)):
         confidence = "possible"  # a library's layer: the program that trains it decides

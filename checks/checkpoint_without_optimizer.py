@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.checkpoints import has_optimizer, resumes, saved, saves_elsewhere
-from auditor.source.streams import is_test
 
 _BAD = """import os
 
@@ -66,7 +65,7 @@ RULE = Rule(
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Saved models in a program that goes on from what it saves, where nothing that it saves holds an optimizer."""
-    if "torch" not in module.imports or is_test(module) or not resumes(module) or not has_optimizer(module):
+    if "torch" not in module.imports or not resumes(module) or not has_optimizer(module):
         return
     found = saved(module)
     if saves_elsewhere(module) or any(one.optimizer or not one.whole for one in found):

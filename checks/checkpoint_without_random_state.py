@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.checkpoints import has_optimizer, resumes, saved, saves_elsewhere
-from auditor.source.streams import is_test
 
 _BAD = """import os
 
@@ -66,7 +65,7 @@ _SEEDS = ("torch.manual_seed", "random.seed", "numpy.random.seed", "lightning.se
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Checkpoints with an optimizer in a program that saves no random state and seeds no epoch."""
-    if "torch" not in module.imports or is_test(module) or not resumes(module) or not has_optimizer(module):
+    if "torch" not in module.imports or not resumes(module) or not has_optimizer(module):
         return
     found = saved(module)
     if saves_elsewhere(module) or any(one.random or not one.whole for one in found):

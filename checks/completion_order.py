@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Call, Module
 from auditor.source.sequences import Use, in_words, uses
-from auditor.source.streams import is_test
 
 _BAD = """from concurrent.futures import ThreadPoolExecutor, as_completed
 import time
@@ -101,8 +100,6 @@ _DOUBTFUL: frozenset[Use] = frozenset({"yielded", "joined", "returned"})
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Loops over what comes as it is ready, of which something is made in that order."""
-    if is_test(module):
-        return
     for call in (*module.calls(*_FUNCTIONS), *_unordered(module)):
         found = uses(module, call.node) & (_SURE | _DOUBTFUL)
         if not found or _placed(module, call.node):

@@ -10,7 +10,6 @@ from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.flows import Place, flows, last_name
 from auditor.source.sequences import told
-from auditor.source.streams import is_test
 
 _BAD = """import os
 
@@ -80,8 +79,6 @@ _SPLITTERS = ("array_split", "split", "chunk", "tensor_split", "repartition")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Counts of cores that become a batch size, a number of parts, or of loading workers."""
-    if is_test(module):
-        return
     for call in (*module.calls(*_COUNTS), *module.calls("os.sched_getaffinity")):
         if told(module, call.node):
             continue

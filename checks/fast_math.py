@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Fix, Rule, Sighting
 from auditor.source import Document, Module
-from auditor.source.streams import is_test
 
 _BAD = """import numpy as np
 from numba import njit
@@ -109,8 +108,6 @@ _WORD = re.compile(rf"(?<!\S)[\"']?({_FLAG.pattern})[\"']?(?!\S)")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Numba's options, and flags of compilers."""
-    if is_test(module):
-        return
     for call in module.calls(*_DECORATORS, *_CUDA):
         given = call.argument("fastmath")
         if module.constant(given) is True and _rearranged(module, call.node):

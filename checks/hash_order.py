@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Fix, Rule, Sighting
 from auditor.source import Module
 from auditor.source.sequences import DECISIVE, Use, in_words, told, uses
-from auditor.source.streams import is_test
 
 _BAD = """words = "the cat sat on the mat".split()
 index = {word: number for number, word in enumerate(set(words))}
@@ -90,8 +89,6 @@ _UNCERTAIN: frozenset[Use] = frozenset({"summed", "yielded", "picked", "first", 
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Sets that are numbered, sampled, paired, drawn for or collected in their order."""
-    if is_test(module):
-        return
     seen: set[ast.AST] = set()
     for node in _sets(module):
         if node in seen:

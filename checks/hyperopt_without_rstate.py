@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import ABSENT, Module
-from auditor.source.streams import is_test
 
 _BAD = """import numpy as np
 from hyperopt import fmin, hp, tpe
@@ -44,7 +43,7 @@ RULE = Rule(
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """``fmin`` without ``rstate``."""
-    if "hyperopt" not in module.imports or is_test(module):
+    if "hyperopt" not in module.imports:
         return
     for call in (*module.calls("hyperopt.fmin"), *module.calls("hyperopt.fmin.fmin")):
         state = call.argument("rstate", 8)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Call, Module
-from auditor.source.streams import is_test
 
 _BAD = """from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
@@ -71,7 +70,7 @@ _TRAINER = re.compile(r"(transformers|trl)\.(\w*)Trainer")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Models made in the body that then makes a Trainer, with no seeding anywhere."""
-    if "transformers" not in module.imports or is_test(module):
+    if "transformers" not in module.imports:
         return
     trainers = [call for name in module.called if _TRAINER.fullmatch(name) for call in module.calls(name)]
     for name in module.called:

@@ -9,7 +9,7 @@ from auditor.records.streams import STREAM_NAMES
 from auditor.records.trace import Place, ProcessTrace, Seed
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, UNKNOWN, Call, Module
-from auditor.source.streams import is_test, seedings
+from auditor.source.streams import seedings
 
 _TABNET = """import sys
 
@@ -98,7 +98,7 @@ _LIBRARIES = {
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Such calls without a seed, in a file that seeds torch by itself with another one."""
-    for call in () if is_test(module) else module.calls(*_LIBRARIES):
+    for call in module.calls(*_LIBRARIES):
         library = _LIBRARIES[call.name]
         if call.argument(library.argument, library.position) is not ABSENT or not _seeded_before(module, call, library):
             continue

@@ -10,7 +10,7 @@ from auditor.rule import Example, Rule, Sighting
 from auditor.source import ABSENT, HIDDEN, UNKNOWN, Call, Module
 from auditor.source.devices import differentiated, on_cuda
 from auditor.source.nondeterministic import LATEST, OPERATIONS, Operation, address
-from auditor.source.streams import is_test, trains
+from auditor.source.streams import trains
 
 _BAD = """import torch
 from torch import nn
@@ -114,7 +114,7 @@ _UNLESS = ("asks:deterministic",)
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Calls of operations on the list, in files that differentiate them, in projects that use CUDA."""
-    if is_test(module) or "torch" not in module.imports:
+    if "torch" not in module.imports:
         return
     seen: set[ast.AST] = set()
     here, trained = on_cuda(module), trains(module) is not None

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.environments import method_calls
-from auditor.source.streams import is_test
 
 _BAD = """import optuna
 import torch
@@ -58,7 +57,7 @@ _TRAINS = frozenset({"backward", "fit", "train_on_batch", "learn"})
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Objectives of this file that train, and in whose body nothing is seeded."""
-    if "optuna" not in module.imports or is_test(module):
+    if "optuna" not in module.imports:
         return
     for node, owner in method_calls(module, "optimize"):
         name = module.name(owner)

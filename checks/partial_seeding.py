@@ -9,7 +9,7 @@ from auditor.records.streams import STREAM_NAMES
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.seeds import inside
-from auditor.source.streams import Stream, by_convention, draws, is_test, seedings
+from auditor.source.streams import Stream, by_convention, draws, seedings
 
 _HELPER = """import numpy as np
 import torch
@@ -85,8 +85,6 @@ _LINES = {"python": "random.seed", "numpy": "numpy.random.seed", "torch": "torch
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Functions called like set_seed that seed one or two of three streams, where the third is drawn from unseeded."""
-    if is_test(module):
-        return
     drawn = {one.stream for one in draws(module)}
     for function in module.all(ast.FunctionDef):
         if not by_convention(function.name) or "worker" in function.name or not _takes_a_seed(function):

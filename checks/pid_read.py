@@ -9,7 +9,6 @@ from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.flows import flows, seeds
 from auditor.source.sequences import told
-from auditor.source.streams import is_test
 
 _BAD = """import os
 
@@ -45,8 +44,6 @@ RULE = Rule(
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Process numbers in arithmetic, unless it makes a seed, which is a rule of its own."""
-    if is_test(module):
-        return
     for call in module.calls("os.getpid", "os.getppid", "threading.get_ident", "threading.get_native_id"):
         places = list(flows(module, call.node))
         if any(seeds(module, place) for place in places) or told(module, call.node):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.sequences import told
-from auditor.source.streams import by_convention, is_test
+from auditor.source.streams import by_convention
 
 _BAD = """names = ["anna", "bert", "carl"]
 test = [name for name in names if hash(name) % 2 == 0]
@@ -83,8 +83,6 @@ _TEXT_NAMES = (
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Calls of the built-in ``hash`` whose value becomes a number, a seed or a name, outside of ``__hash__``."""
-    if is_test(module):
-        return
     for call in module.calls("hash"):
         if len(call.node.args) != 1 or "__hash__" in module.functions(call.node) or told(module, call.node):
             continue

@@ -9,7 +9,7 @@ from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.loading import samplers
 from auditor.source.seeds import inside
-from auditor.source.streams import draws, is_test
+from auditor.source.streams import draws
 
 _BAD = """import random
 
@@ -78,8 +78,6 @@ RULE = Rule(
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """The first draw from each global stream in a class that is a sampler, outside its ``__init__``."""
-    if is_test(module):
-        return
     for owner in samplers(module):
         seen: set[str] = set()
         for draw in draws(module):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditor.records.streams import STREAM_NAMES
-from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
+from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
 from auditor.source.seeds import inside, worker_inits
-from auditor.source.streams import is_test
 
 _BAD = """import random
 
@@ -61,7 +60,6 @@ _TAKE_NOTHING = ("torch.seed", "torch.cuda.seed", "torch.cuda.seed_all", "torch.
 def see_source(module: Module) -> Iterator[Sighting]:
     """Seeding calls that are given nothing, or None; in a worker's initialisation they are another rule's."""
     initialising = worker_inits(module)
-    confidence: Confidence | None = "possible" if is_test(module) else None  # which may free a stream on purpose
     for call in module.calls(*_TAKE_NONE, *_TAKE_NOTHING):
         if any(inside(module, call.node, function) for function in initialising):
             continue
@@ -70,7 +68,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 call.node,
                 f"{call.name.replace('()', '')}() takes its seed from the system's entropy",
-                confidence=confidence,
             )
         elif given is ABSENT or module.constant(given) is None:
             edit = module.with_argument(call.node, "0") if given is ABSENT else None
@@ -78,7 +75,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 call.node,
                 f"{call.name} without a seed takes it from the system's entropy",
                 fix=None if edit is None else Fix((edit,)),
-                confidence=confidence,
             )
 
 

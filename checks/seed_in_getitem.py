@@ -11,7 +11,7 @@ from auditor.records.trace import ProcessTrace
 from auditor.rule import Confidence, Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.seeds import parts
-from auditor.source.streams import draws, is_test, seedings
+from auditor.source.streams import draws, seedings
 
 _BAD = """import numpy as np
 import torch
@@ -77,8 +77,6 @@ _OFTEN = 3
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Seeding calls in __getitem__ and in collate functions."""
-    if is_test(module):
-        return
     drawing = {one.node for one in draws(module)}
     for one in seedings(module):
         name = module.name(one.node.func) or ""

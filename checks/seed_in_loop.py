@@ -12,7 +12,7 @@ from auditor.records.trace import Place, ProcessTrace
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.seeds import varies_in
-from auditor.source.streams import is_test, seedings
+from auditor.source.streams import seedings
 
 _BAD = """import torch
 from torch import nn
@@ -101,8 +101,6 @@ _FEEDS = re.compile(r"(^|_)(data_?loader|loader|dataloaders?|batches|num_epochs|
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Seeding calls in a loop over epochs, steps or batches, whose seed is the same in each turn."""
-    if is_test(module):
-        return
     for one in seedings(module):
         loop = module.loop(one.node)
         name = module.name(one.node.func) or ""

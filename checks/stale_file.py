@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.flows import last_name
-from auditor.source.streams import is_test
 
 _BAD = """import json
 import random
@@ -84,8 +83,6 @@ _ASKS = ("os.path.exists", "os.path.isfile", "os.path.lexists")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Files that are loaded if they are there, and saved under the same name where they are not."""
-    if is_test(module):
-        return
     for node in module.all(ast.If):
         asked = _asked(module, node.test)
         if asked is None:

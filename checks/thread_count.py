@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.devices import on_cuda
-from auditor.source.streams import is_program, is_test, trains
+from auditor.source.streams import is_program, trains
 
 _BAD = """import os
 
@@ -75,8 +75,6 @@ _UNLESS = (*_SETTERS, *(f"os.environ[{name}]" for name in _VARIABLES))
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Threads set to the number of cores; and programs that train on the CPU and set none, which may be set outside."""
-    if is_test(module):
-        return
     for call in module.calls(*_SPLITTING):
         given = call.argument("limits" if "limits" in call.name else None, 0)
         values = module.values(given) if isinstance(given, ast.expr) else []

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, HIDDEN, Module
 from auditor.source.flows import flows, last_name
-from auditor.source.streams import is_test
 
 _BAD = """import time
 
@@ -106,8 +105,6 @@ _LIMITS = {"lightning.Trainer": "max_time", **dict.fromkeys(_STUDIES, "timeout")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Loops that learn and end by the clock, and libraries that are told to."""
-    if is_test(module):
-        return
     seen: set[ast.AST] = set()
     for call in module.calls(*_CLOCKS):
         for place in flows(module, call.node):

@@ -9,7 +9,6 @@ from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.flows import Place, flows, last_name
 from auditor.source.sequences import told
-from auditor.source.streams import is_test
 
 _BAD = """import json
 import os
@@ -97,8 +96,6 @@ _KEYWORDS = ("log_dir", "logdir", "save_dir", "output_dir", "out_dir", "save_pat
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Clocks whose value becomes part of a path under which something is stored."""
-    if is_test(module):
-        return
     for call in module.calls(*_CLOCKS):
         if told(module, call.node):
             continue

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Fix, Rule, Sighting
 from auditor.source import ABSENT, Module
-from auditor.source.streams import is_test
 
 _BAD = """from transformers import TrainingArguments
 
@@ -48,7 +47,7 @@ _ARGUMENTS = re.compile(r"transformers\.\w*TrainingArguments|trl\.\w+Config")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Arguments of a trainer that do not turn full determinism on, on what may be a GPU."""
-    if module.imports.isdisjoint({"transformers", "trl"}) or is_test(module):
+    if module.imports.isdisjoint({"transformers", "trl"}):
         return
     for name in module.called:
         if not _ARGUMENTS.fullmatch(name):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Module
 from auditor.source.hub import moving, repository
-from auditor.source.streams import is_program, is_test, trains
+from auditor.source.streams import is_program, trains
 
 _BAD = """from datasets import load_dataset
 
@@ -60,7 +60,7 @@ _BUILDERS = frozenset(
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Names of datasets given to load_dataset with no revision, or with a branch."""
-    if "datasets" not in module.imports or is_test(module):
+    if "datasets" not in module.imports:
         return
     # What a library, or a script that trains nothing, loads need not come into a result.
     confidence: Confidence | None = None if trains(module) and is_program(module) else "medium"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Call, Module
 from auditor.source.hub import moving, repository
-from auditor.source.streams import is_program, is_test, trains
+from auditor.source.streams import is_program, trains
 
 _BAD = """from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -75,7 +75,7 @@ _SECOND = re.compile(r"peft\.PeftModel\w*\.from_pretrained")  # their first argu
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Names of repositories given to what loads from a hub, with no revision or with a branch."""
-    if module.imports.isdisjoint(_IMPORTED) or is_test(module):
+    if module.imports.isdisjoint(_IMPORTED):
         return
     # What a library, or a script that trains nothing, loads need not come into a result.
     confidence: Confidence | None = None if trains(module) and is_program(module) else "medium"

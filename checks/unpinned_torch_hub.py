@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
-from auditor.source.streams import is_test
 
 _BAD = """import torch
 
@@ -42,7 +41,7 @@ _CALLS = ("torch.hub.load", "torch.hub.list", "torch.hub.help")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """``owner/repository`` without a reference, or with a branch that moves."""
-    if "torch" not in module.imports or is_test(module):
+    if "torch" not in module.imports:
         return
     for call in module.calls(*_CALLS[:1]):
         name = module.constant(call.argument("repo_or_dir", 0))

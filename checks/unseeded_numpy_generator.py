@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
-from auditor.source.streams import is_test
 
 _BAD = """import numpy as np
 
@@ -77,7 +76,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
             yield Sighting(
                 call.node,
                 f"{call.name}() takes its seed from the system's entropy; numpy.random.seed does not reach it",
-                confidence="possible" if is_test(module) else None,
             )
 
 

@@ -12,7 +12,7 @@ from auditor.records.trace import Place
 from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Call, Module
 from auditor.source.sequences import Use, in_words, uses
-from auditor.source.streams import is_program, is_test, learns, trains
+from auditor.source.streams import is_program, learns, trains
 
 _DATA = """import json
 from pathlib import Path
@@ -101,7 +101,6 @@ _UNCERTAIN: frozenset[Use] = frozenset({"summed", "yielded", "picked", "first", 
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Listings of whose names something is made in the order in which they come."""
-    test = is_test(module)
     data = learns(module) or not module.imports.isdisjoint(_NUMERIC)
     computes = is_program(module) or trains(module) is not None
     if PurePosixPath(module.path).name == "setup.py":
@@ -115,7 +114,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
         if any("file_names" in name for name in module.functions(call.node)):
             continue  # what is asked whether it is there
         confidence: Confidence | None = "medium" if found <= _UNCERTAIN or not data or not computes else None
-        if test or (found <= _UNCERTAIN and not computes):
+        if found <= _UNCERTAIN and not computes:
             confidence = "possible"
         name = call.name.replace("()", "")
         # Entries of os.scandir have no order of their own; sorting what os.walk gives would not sort the names in it.

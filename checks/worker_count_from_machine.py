@@ -9,7 +9,7 @@ from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.loading import datasets, loaders
 from auditor.source.seeds import inside, parts
-from auditor.source.streams import draws, is_test
+from auditor.source.streams import draws
 
 _BAD = """import os
 import random
@@ -77,8 +77,6 @@ _TRANSFORMS = ("torchvision.transforms.Random", "torchvision.transforms.v2.Rando
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Loaders whose workers are counted by the machine, where samples are drawn for or transformed at random here."""
-    if is_test(module):
-        return
     for call in loaders(module):
         given = call.argument("num_workers", 5)
         if not isinstance(given, ast.expr):

@@ -12,6 +12,7 @@ import pytest
 from auditor import rulebook as book
 from auditor.errors import UsageError
 from auditor.rulebook import own_rules, rulebook
+from auditor.rulebook.checking import check_texts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,3 +102,11 @@ def test_a_file_that_is_named_otherwise_is_refused(tmp_path: Path, monkeypatch: 
         own_rules()
     assert "their_thing.py" in caught.value.remedy
     sys.modules.pop("auditor_checks.another_name", None)
+
+
+def test_what_is_seen_in_a_test_is_shown_on_request() -> None:
+    flawed = "import torch\n\ntorch.backends.cudnn.benchmark = True\n"
+    names = ("train.py", "test_train.py", "tests/train.py")
+    shown = check_texts(dict.fromkeys(names, flawed))
+    assert [flaw.spot.file for flaw in shown.flaws] == ["train.py"] and shown.possible == 2
+    assert len(check_texts(dict.fromkeys(names, flawed), possible=True).flaws) == 3
