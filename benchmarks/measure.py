@@ -1,6 +1,8 @@
 """Run a command and say what its whole process tree cost: processor time, wall time and peak memory."""
 
 from __future__ import annotations
+
+import compileall
 import json
 import os
 import subprocess
