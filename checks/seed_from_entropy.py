@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from auditor.records.streams import STREAM_NAMES
-from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
+from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
 from auditor.source.seeds import inside, worker_inits
+from auditor.source.streams import is_program
 
 _BAD = """import random
 
@@ -53,6 +55,7 @@ RULE = Rule(
     ),
 )
 
+_SEEDER = re.compile(r"seed", re.IGNORECASE)
 _TAKE_NONE = ("random.seed", "numpy.random.seed")
 _TAKE_NOTHING = ("torch.seed", "torch.cuda.seed", "torch.cuda.seed_all", "torch.Generator().seed")
 
@@ -63,11 +66,15 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for call in module.calls(*_TAKE_NONE, *_TAKE_NOTHING):
         if any(inside(module, call.node, function) for function in initialising):
             continue
+        # A library's function that is there to seed does what its caller wants.
+        wraps = not is_program(module) and any(_SEEDER.search(name) for name in module.functions(call.node))
+        confidence: Confidence | None = "possible" if wraps else None
         given = call.argument("a" if call.name == "random.seed" else "seed", 0)
         if call.name in _TAKE_NOTHING:
             yield Sighting(
                 call.node,
                 f"{call.name.replace('()', '')}() takes its seed from the system's entropy",
+                confidence=confidence,
             )
         elif given is ABSENT or module.constant(given) is None:
             edit = module.with_argument(call.node, "0") if given is ABSENT else None
@@ -75,6 +82,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 call.node,
                 f"{call.name} without a seed takes it from the system's entropy",
                 fix=None if edit is None else Fix((edit,)),
+                confidence=confidence,
             )
 
 

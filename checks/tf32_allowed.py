@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
-from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
+from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import Module
 from auditor.source.devices import is_alternative
 
@@ -76,7 +77,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                     statement,
                     f"{name} allows TF32: factors have 10 bits of mantissa on cards that have it, 23 elsewhere",
                     fix=Fix((module.replaced(value, off),)),
-                    confidence="possible" if is_alternative(module, statement) else None,
+                    confidence=_confidence(module, name, statement),
                 )
     for call in module.calls("torch.set_float32_matmul_precision"):
         precision = module.constant(call.argument("precision", 0))
@@ -90,6 +91,13 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for call in module.calls("transformers.TrainingArguments", "transformers.Seq2SeqTrainingArguments"):
         if module.constant(call.argument("tf32")) is True:
             yield Sighting(call.node, "tf32=True: factors in float32 have 10 bits of mantissa on cards that have TF32")
+
+
+def _confidence(module: Module, name: str, statement: ast.AST) -> Confidence | None:
+    """Less for convolutions, which torch computes so by default, where a file has none."""
+    if is_alternative(module, statement):
+        return "possible"
+    return "medium" if ".cudnn." in name and "uses:convolution" not in module.facts else None
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:

@@ -27,6 +27,9 @@ _PIP_WITH_VALUE = frozenset({
     "--no-binary", "--only-binary", "--report", "--trusted-host", "--cert", "--client-cert", "--cache-dir", "--proxy",
     "--retries", "--timeout", "--default-timeout", "--log", "--exists-action", "-p", "--python", "--index",
     "--default-index", "--torch-backend", "--index-strategy", "--prerelease", "--resolution", "--override",
+    "--extra", "--group", "--only-group", "--no-extra", "--exclude-newer", "--link-mode", "--build-constraint",
+    "--keyring-provider", "--refresh-package", "--reinstall-package", "--upgrade-package", "-P",
+    "--allow-insecure-host",
 })
 # fmt: on
 _APT_WITH_VALUE = frozenset({"-o", "--option", "-t", "--target-release", "--default-release", "-c", "--config-file"})
