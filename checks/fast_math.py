@@ -177,7 +177,19 @@ def _reduces(module: Module, decorator: ast.Call) -> bool:
         return False
     for loop in (node for node in ast.walk(function) if isinstance(node, ast.For)):
         if isinstance(loop.iter, ast.Call) and (module.name(loop.iter.func) or "").endswith("prange"):
+            # One that is begun anew in each turn is that turn's own.
+            begun = {
+                target.id
+                for node in ast.walk(loop)
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
             for node in ast.walk(loop):
-                if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                if (
+                    isinstance(node, ast.AugAssign)
+                    and isinstance(node.target, ast.Name)
+                    and node.target.id not in begun
+                ):
                     return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -68,7 +69,9 @@ def see_source(module: Module) -> Iterator[Sighting]:
             continue
         # A library's function that is there to seed does what its caller wants.
         wraps = not is_program(module) and any(_SEEDER.search(name) for name in module.functions(call.node))
-        confidence: Confidence | None = "possible" if wraps else None
+        # So does who keeps what the generator chose, to tell it.
+        kept = call.name in _TAKE_NOTHING and not isinstance(module.parent(call.node), ast.Expr)
+        confidence: Confidence | None = "possible" if wraps or kept else None
         given = call.argument("a" if call.name == "random.seed" else "seed", 0)
         if call.name in _TAKE_NOTHING:
             yield Sighting(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from auditor.rule import Example, Rule, Sighting
+from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Document
 from auditor.source.conda import Package, package_of, packages
 from auditor.source.dockerfile import commands, conda_installs
-from auditor.source.packages import computes
+from auditor.source.packages import use_of
 from auditor.source.requirements import Requirement
 
 _BAD = """name: train
@@ -63,16 +63,17 @@ def see_document(document: Document) -> Iterator[Sighting]:
     if document.beside & _LOCKS:
         return
     for one in _installed(document):
-        if one.pinned or one.name.lower() in _LEFT_OUT or not computes(one.name):
+        if one.pinned or one.name.lower() in _LEFT_OUT or use_of(one.name) == "tool":
             continue
         specifier = one.specifier.strip()
         said = f"{one.name}{specifier}" if specifier else f"{one.name}, any version"
         # To conda =1.26 is any 1.26.x; of some packages there is no more than one of these.
         unsure = document.aside or (isinstance(one, Package) and one.minor)
+        confidence: Confidence | None = None if use_of(one.name) == "numerical" else "medium"
         yield Sighting(
             one.line,
             f"{said}: which version is installed depends on the day",
-            confidence="possible" if unsure else None,
+            confidence="possible" if unsure else confidence,
         )
 
 

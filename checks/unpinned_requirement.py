@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Document
-from auditor.source.packages import computes
+from auditor.source.packages import use_of
 from auditor.source.requirements import constrained, requirements
 
 RULE = Rule(
@@ -53,7 +53,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
     if document.name.endswith(".in") and f"{document.name[:-3]}.txt" in document.beside:
         return
     for one in requirements(document.text):
-        if not one.pinned and not one.moving and computes(one.name):
+        if not one.pinned and not one.moving and use_of(one.name) != "tool":
             yield Sighting(
                 one.line,
                 f"{one.said}: which version is installed depends on the day",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Document
 from auditor.source.dockerfile import commands, pip_installs
-from auditor.source.packages import computes
+from auditor.source.packages import use_of
 from auditor.source.requirements import requirement_of
 
 RULE = Rule(
@@ -35,6 +35,10 @@ RULE = Rule(
             "FROM python:3.12.8\nRUN pip install -U pip && pip install -r requirements.txt -e .\n", kind="dockerfile"
         ),
         Example("FROM python:3.12.8\nRUN pip install -c versions.txt torch\n", kind="dockerfile"),
+        Example(
+            "FROM python:3.12.8\nRUN pip install --root-user-action ignore . && uv pip install -r a.txt --extra all\n",
+            kind="dockerfile",
+        ),
         Example("FROM python:3.12.8\nARG TORCH\nRUN pip install torch==${TORCH} /tmp/*.whl\n", kind="dockerfile"),
     ),
     sources=("https://pip.pypa.io/en/stable/topics/repeatable-installs/",),
@@ -55,9 +59,13 @@ def see_document(document: Document) -> Iterator[Sighting]:
         open_ = []
         for word in named:
             one = None if set(word.text) & set("$`*") else requirement_of(word.text, word.line)
-            if one is not None and not one.pinned and not one.url and computes(one.name):
+            if one is not None and not one.pinned and not one.url and use_of(one.name) != "tool":
                 open_.append(one)
         if open_:
             names = ", ".join(f"{one.name}{one.specifier}" for one in open_[:_MOST_NAMED])
             more = f" and {len(open_) - _MOST_NAMED} more" if len(open_) > _MOST_NAMED else ""
-            yield Sighting(open_[0].line, f"{names}{more}: pip installs the newest release on the day of the build")
+            yield Sighting(
+                open_[0].line,
+                f"{names}{more}: pip installs the newest release on the day of the build",
+                confidence=None if any(use_of(one.name) == "numerical" for one in open_) else "medium",
+            )

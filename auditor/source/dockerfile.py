@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 # Source of the syntax: https://docs.docker.com/reference/dockerfile/
@@ -18,22 +18,30 @@ _BEFORE = re.compile(
 )
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 
-# The options that take a word after them: pip(1) install, apt-get(8), conda-install(1).
+# The options that take a word after them: apt-get(8), conda-install(1), and of pip(1) install those of one letter. Of
+# pip's and uv's others those that take none are named: what follows one that is not known must not pass for a package.
 # fmt: off
-_PIP_WITH_VALUE = frozenset({
-    "-r", "--requirement", "-c", "--constraint", "-e", "--editable", "-t", "--target", "-i", "--index-url",
-    "--extra-index-url", "-f", "--find-links", "--platform", "--python-version", "--implementation", "--abi", "--root",
-    "--prefix", "--src", "--progress-bar", "--upgrade-strategy", "--config-settings", "-C", "--global-option",
-    "--no-binary", "--only-binary", "--report", "--trusted-host", "--cert", "--client-cert", "--cache-dir", "--proxy",
-    "--retries", "--timeout", "--default-timeout", "--log", "--exists-action", "-p", "--python", "--index",
-    "--default-index", "--torch-backend", "--index-strategy", "--prerelease", "--resolution", "--override",
-    "--extra", "--group", "--only-group", "--no-extra", "--exclude-newer", "--link-mode", "--build-constraint",
-    "--keyring-provider", "--refresh-package", "--reinstall-package", "--upgrade-package", "-P",
-    "--allow-insecure-host",
+_PIP_SHORT = frozenset({"-r", "-c", "-e", "-t", "-i", "-f", "-C", "-p", "-P", "-b"})
+_PIP_FLAGS = frozenset({
+    "--all-extras", "--break-system-packages", "--check-build-dependencies", "--compile", "--compile-bytecode",
+    "--debug", "--disable-pip-version-check", "--dry-run", "--exact", "--force-reinstall", "--ignore-installed",
+    "--ignore-requires-python", "--isolated", "--native-tls", "--no-build", "--no-build-isolation", "--no-cache",
+    "--no-cache-dir", "--no-clean", "--no-color", "--no-compile", "--no-config", "--no-dependencies", "--no-deps",
+    "--no-index", "--no-input", "--no-progress", "--no-python-version-warning", "--no-sources", "--no-use-pep517",
+    "--no-verify-hashes", "--no-warn-conflicts", "--no-warn-script-location", "--offline", "--pre",
+    "--prefer-binary", "--quiet", "--refresh", "--reinstall", "--require-hashes", "--require-virtualenv",
+    "--strict", "--system", "--upgrade", "--use-pep517", "--user", "--verbose", "--verify-hashes",
 })
 # fmt: on
 _APT_WITH_VALUE = frozenset({"-o", "--option", "-t", "--target-release", "--default-release", "-c", "--config-file"})
 _CONDA_WITH_VALUE = frozenset({"-c", "--channel", "-n", "--name", "-p", "--prefix", "-f", "--file", "--solver"})
+
+
+def _takes_value(option: str) -> bool:
+    """Whether an option of pip or uv takes the word after it."""
+    if option.startswith("--"):
+        return "=" not in option and option not in _PIP_FLAGS
+    return option in _PIP_SHORT
 
 
 class Instruction(NamedTuple):
@@ -297,18 +305,22 @@ def pip_installs(command: Command) -> tuple[tuple[Word, ...], tuple[Word, ...]] 
     words = command.words
     for at, word in enumerate(words[:8]):
         if word.text == "-mpip" and at:
-            return _after(words[at:], ("install",), _PIP_WITH_VALUE)
+            return _after(words[at:], ("install",), _takes_value)
         if not re.fullmatch(r"pip[0-9.]*", word.text.rpartition("/")[2]):
             continue
         before = [one.text.rpartition("/")[2] for one in words[:at]]
         alone = not before or before[-1] in ("-m", "uv") or before[0] in ("conda", "mamba", "micromamba", "poetry")
-        return _after(words[at:], ("install",), _PIP_WITH_VALUE) if alone else None
+        return _after(words[at:], ("install",), _takes_value) if alone else None
     return None
 
 
 def apt_installs(command: Command) -> tuple[Word, ...]:
     """The packages that a command has apt install."""
-    found = _after(command.words, ("install",), _APT_WITH_VALUE) if command.program in ("apt-get", "apt") else None
+    found = (
+        _after(command.words, ("install",), _APT_WITH_VALUE.__contains__)
+        if command.program in ("apt-get", "apt")
+        else None
+    )
     return () if found is None else found[0]
 
 
@@ -316,12 +328,12 @@ def conda_installs(command: Command) -> tuple[Word, ...]:
     """The packages that a command has conda install."""
     if command.program not in ("conda", "mamba", "micromamba"):
         return ()
-    found = _after(command.words, ("install", "create"), _CONDA_WITH_VALUE)
+    found = _after(command.words, ("install", "create"), _CONDA_WITH_VALUE.__contains__)
     return () if found is None else found[0]
 
 
 def _after(
-    words: Sequence[Word], verbs: Sequence[str], with_value: frozenset[str]
+    words: Sequence[Word], verbs: Sequence[str], takes_value: Callable[[str], bool]
 ) -> tuple[tuple[Word, ...], tuple[Word, ...]] | None:
     """The words after ``<program> <verb>`` that are no options, and the options with their values."""
     plain: list[Word] = []
@@ -333,7 +345,7 @@ def _after(
             value = False
         elif word.text.startswith("-"):
             options.append(word)
-            value = word.text in with_value
+            value = takes_value(word.text)
         else:
             plain.append(word)
     return (tuple(plain[1:]), tuple(options)) if plain and plain[0].text in verbs else None

@@ -209,7 +209,7 @@ def _read(module: Module) -> _Streams:
         if not isinstance(node.func, ast.Attribute):
             continue
         called = node.func.attr
-        if called in _TRAINING_METHODS and learning:
+        if called in _TRAINING_METHODS and learning and (called != "backward" or _descends(module)):
             training.append(node)
         # manual_seed of an object that is not known is a generator's.
         elif called != "manual_seed" and by_convention(called) and module.name(node.func) is None:
@@ -218,6 +218,12 @@ def _read(module: Module) -> _Streams:
     seeding.sort(key=lambda one: _at(one.node))
     drawing.sort(key=lambda one: _at(one.node))
     return _Streams(seeding, drawing, min(training, key=_at, default=None))
+
+
+@lru_cache(maxsize=4)
+def _descends(module: Module) -> bool:
+    """Whether a file does something with gradients: without it a ``backward`` only tries whether there are any."""
+    return any(node.attr in ("step", "grad", "manual_backward") for node in module.all(ast.Attribute))
 
 
 def _at(node: ast.Call) -> tuple[int, int]:
