@@ -21,6 +21,7 @@ from torch.nn import functional as F
 device = "cuda" if torch.cuda.is_available() else "cpu"
 q, k, v = (torch.randn(2, 4, 16, 8, device=device, requires_grad=True) for _ in range(3))
 F.scaled_dot_product_attention(q, k, v).square().mean().backward()
+print(q.grad.norm())
 """
 
 RULE = Rule(
@@ -53,7 +54,7 @@ RULE = Rule(
         Example(
             _TORCH.replace("requires_grad=True", "requires_grad=False")
             .replace("F.scaled", "with torch.inference_mode():\n    F.scaled")
-            .replace(".backward()", ""),
+            .replace(".backward()\nprint(q.grad.norm())", ""),
             needs=("torch",),
         ),
     ),
