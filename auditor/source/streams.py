@@ -269,7 +269,7 @@ def _torch_draws(module: Module, call: Call, rest: str) -> bool:
 
 
 def trains(module: Module) -> ast.Call | None:
-    """The first sign that a file trains: an optimizer made, a ``fit``, a ``backward`` whose gradients are used; or None."""
+    """The first sign that a file trains: an optimizer, a ``fit``, a ``backward`` whose gradients are used; or None."""
     return _read(module).trains
 
 
