@@ -52,9 +52,8 @@ class Gaps:
 
         def hook(event, args):
             # Called for every audit event of the process: the common ones must cost one look.
-            handler = handlers.get(event)
-            if handler is not None:
-                handler(args)
+            if event in handlers:
+                handlers[event](args)
 
         sys.addaudithook(hook)
 

@@ -25,6 +25,8 @@ class Streams:
         self._session = session
         self._mersenne = None  # (bit generator, address of its state)
         self._python_address = address_of_python()
+        # Looked at in every import: a view that is made once.
+        self._python_position = self._python_address and ctypes.c_int.from_address(self._python_address)
         self._last = {}  # what each stream's state was when it was last digested, and the digest
         self._baseline = {}
         self._baselines_taken = {}
@@ -109,7 +111,7 @@ class Streams:
         if stream == "python":
             self._always_drawn.discard(stream)
             if self._python_address is not None:
-                self._python_seen = _position(self._python_address)
+                self._python_seen = self._python_position.value
         state = self._one(stream)
         if state is not None:
             self._baseline[stream] = state
@@ -130,7 +132,7 @@ class Streams:
         """
         if self._python_address is None:
             return
-        position = _position(self._python_address)
+        position = self._python_position.value
         if position == self._python_seen:
             return
         self._python_seen = position
@@ -326,10 +328,6 @@ def address_of_python():
     if size < _MERSENNE or _string_at(address, _MERSENNE) != _packed(_python.getstate()[1]):
         return None
     return address
-
-
-def _position(address):
-    return ctypes.c_int.from_address(address).value
 
 
 def _called_with_nothing(frame):
