@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
-from auditor.source import ABSENT, Module
+from auditor.source import ABSENT, Call, Module
 from auditor.source.hub import moving, repository
 from auditor.source.streams import is_program, trains
 
@@ -27,10 +27,16 @@ RULE = Rule(
         "A dataset on a hub can be pushed to: rows are corrected, removed or added under the same name. Without "
         "revision=, load_dataset gives the newest state of its main branch, so that the same seed trains on other data."
     ),
-    remedy="Name the commit: load_dataset(name, revision='<commit>').",
+    remedy="Name the commit: revision='<commit>'.",
     bad=(
         Example(_BAD, needs=("datasets",), runs=False),
         Example("import datasets\n\ntest = datasets.load_dataset('imdb')['test']\n", needs=("datasets",), runs=False),
+        Example(
+            "from huggingface_hub import snapshot_download\n\n"
+            "rows = snapshot_download('stanfordnlp/imdb', repo_type='dataset')\n",
+            needs=("huggingface_hub",),
+            runs=False,
+        ),
     ),
     good=(
         Example(
@@ -58,24 +64,32 @@ _BUILDERS = frozenset(
 )
 
 
+_DOWNLOADS = ("huggingface_hub.hf_hub_download", "huggingface_hub.snapshot_download")
+
+
 def see_source(module: Module) -> Iterator[Sighting]:
-    """Names of datasets given to load_dataset with no revision, or with a branch."""
-    if "datasets" not in module.imports:
-        return
+    """Names of datasets given to load_dataset, or to what downloads from a hub, with no revision, or with a branch."""
     # What a library, or a script that trains nothing, loads need not come into a result.
     confidence: Confidence | None = None if trains(module) and is_program(module) else "medium"
-    for call in module.calls("datasets.load_dataset", "datasets.load_dataset_builder"):
-        name, revision = call.argument("path", 0), call.argument("revision")
-        if not isinstance(name, ast.expr) or call.has("data_dir") or module.constant(name) in _BUILDERS:
-            continue
-        repo = repository(module, name, bare=True)
+    for call, name in _loads(module):
+        repo, revision = repository(module, name, bare=True), call.argument("revision")
         if repo is None:
             continue
+        callee = call.name.rpartition(".")[2]
         if revision is ABSENT:
-            yield Sighting(
-                call.node,
-                f"load_dataset gives {repo} as it stands on the day: no revision is named",
-                confidence=confidence,
-            )
+            said = f"{callee} gives {repo} as it stands on the day: no revision is named"
+            yield Sighting(call.node, said, confidence=confidence)
         elif moving(module, revision):
-            yield Sighting(call.node, f"load_dataset gives {repo} from a branch, which moves", confidence=confidence)
+            yield Sighting(call.node, f"{callee} gives {repo} from a branch, which moves", confidence=confidence)
+
+
+def _loads(module: Module) -> Iterator[tuple[Call, ast.expr]]:
+    """The calls that load datasets of a hub, each with what names one."""
+    for call in module.calls("datasets.load_dataset", "datasets.load_dataset_builder"):
+        name = call.argument("path", 0)
+        if isinstance(name, ast.expr) and not call.has("data_dir") and module.constant(name) not in _BUILDERS:
+            yield call, name
+    for call in module.calls(*_DOWNLOADS):
+        name = call.argument("repo_id", 0)
+        if isinstance(name, ast.expr) and module.constant(call.argument("repo_type")) == "dataset":
+            yield call, name

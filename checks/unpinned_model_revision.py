@@ -82,6 +82,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
     for call, name in _loads(module):
         if module.constant(call.argument("local_files_only")) is True:
             continue
+        if module.constant(call.argument("repo_type")) == "dataset":
+            continue  # another rule's
         repo = repository(module, name)
         if repo is None:
             continue
