@@ -37,4 +37,8 @@ def see_document(document: Document) -> Iterator[Sighting]:
     for image in images(document.text):
         if not image.digest and image.tag and not image.tag.startswith("latest"):
             said = image.written if image.written == image.name else f"{image.written} ({image.name})"
-            yield Sighting(image.line, f"{said} is a tag, which can be moved to another image")
+            yield Sighting(
+                image.line,
+                f"{said} is a tag, which can be moved to another image",
+                confidence=None if image.kept else "possible",
+            )

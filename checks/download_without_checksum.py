@@ -17,7 +17,7 @@ RULE = Rule(
     topic="environment",
     level="seed-stable",
     severity="note",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "What lies at an address can be replaced, and an installer that is piped into a shell is whatever its author "

@@ -46,4 +46,8 @@ def see_document(document: Document) -> Iterator[Sighting]:
     for image in images(document.text):
         if not image.digest and (not image.tag or image.tag == "latest" or image.tag.startswith("latest-")):
             said = image.written if image.written == image.name else f"{image.written} ({image.name})"
-            yield Sighting(image.line, f"{said} is whatever is newest when the image is built")
+            yield Sighting(
+                image.line,
+                f"{said} is whatever is newest when the image is built",
+                confidence=None if image.kept else "possible",
+            )

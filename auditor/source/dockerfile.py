@@ -60,12 +60,14 @@ class Instruction(NamedTuple):
 class Image(NamedTuple):
     """An image that a stage starts from: its line, what is written there, and its name with arguments put in.
 
-    ``name`` is None where an argument without a default names it.
+    ``name`` is None where an argument without a default names it. ``kept`` says whether the last stage is built on it:
+    of others no more than what is copied from them comes into the image.
     """
 
     line: int
     written: str
     name: str | None
+    kept: bool
 
     @property
     def digest(self) -> bool:
@@ -157,21 +159,27 @@ def arguments_of(instruction: Instruction, known: Mapping[str, str]) -> dict[str
 def images(text: str) -> Iterator[Image]:
     """The images that the stages start from, earlier stages and ``scratch`` left out."""
     arguments: dict[str, str] = {}
-    stages: set[str] = set()
-    started = False
+    stages: dict[str, int] = {}  # by name, the number of the stage
+    begun: list[tuple[int, str, str | None, int | None]] = []  # line, what is written, image, the stage it is
     for one in instructions(text):
-        if one.keyword == "ARG" and not started:
+        if one.keyword == "ARG" and not begun:
             arguments |= arguments_of(one, arguments)
         elif one.keyword == "FROM":
-            started = True
             words = [word for word in one.value.split() if not word.startswith("--")]
             if not words:
                 continue
             image = substituted(words[0], arguments)
-            if image is None or (image != "scratch" and image.lower() not in stages):
-                yield Image(one.line, words[0], image)
+            begun.append((one.line, words[0], image, stages.get((image or "").lower())))
             if len(words) >= 3 and words[1].lower() == "as":
-                stages.add(words[2].lower())
+                stages[words[2].lower()] = len(begun) - 1
+    kept: set[int | None] = set()
+    at: int | None = len(begun) - 1
+    while at is not None and at not in kept and begun:
+        kept.add(at)
+        at = begun[at][3]
+    for number, (line, written, image, stage) in enumerate(begun):
+        if stage is None and image != "scratch":
+            yield Image(line, written, image, number in kept)
 
 
 def substituted(text: str, arguments: Mapping[str, str]) -> str | None:

@@ -110,3 +110,13 @@ def test_what_is_seen_in_a_test_is_shown_on_request() -> None:
     shown = check_texts(dict.fromkeys(names, flawed))
     assert [flaw.spot.file for flaw in shown.flaws] == ["train.py"] and shown.possible == 2
     assert len(check_texts(dict.fromkeys(names, flawed), possible=True).flaws) == 3
+
+
+def test_of_a_stage_that_is_copied_from_no_more_than_that_comes_into_the_image() -> None:
+    text = "FROM python:3.12 AS base\nFROM golang:1.22 AS tools\nRUN make\nFROM busybox\nFROM base\nCOPY --from=tools /a /a\n"
+    flaws = {flaw.spot.line: flaw for flaw in check_texts({"Dockerfile": text}, possible=True).flaws}
+    assert {line: flaw.confidence for line, flaw in flaws.items() if flaw.rule.endswith(("digest", "image"))} == {
+        1: "high",
+        2: "possible",
+        4: "possible",
+    }
