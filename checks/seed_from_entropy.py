@@ -29,7 +29,7 @@ RULE = Rule(
     topic="streams",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "random.seed(), numpy.random.seed() and torch.seed() look like seeding and are the opposite: given no seed "

@@ -113,7 +113,8 @@ def test_what_is_seen_in_a_test_is_shown_on_request() -> None:
 
 
 def test_of_a_stage_that_is_copied_from_no_more_than_that_comes_into_the_image() -> None:
-    text = "FROM python:3.12 AS base\nFROM golang:1.22 AS tools\nRUN make\nFROM busybox\nFROM base\nCOPY --from=tools /a /a\n"
+    base, tools, cache, last = "FROM python:3.12 AS base", "FROM golang:1.22 AS tools", "FROM busybox", "FROM base"
+    text = "\n".join((base, tools, "RUN make", cache, last, "COPY --from=tools /a /a", ""))
     flaws = {flaw.spot.line: flaw for flaw in check_texts({"Dockerfile": text}, possible=True).flaws}
     assert {line: flaw.confidence for line, flaw in flaws.items() if flaw.rule.endswith(("digest", "image"))} == {
         1: "high",
