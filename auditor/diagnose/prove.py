@@ -22,7 +22,7 @@ from auditor.diagnose.attribute import (
     rank,
 )
 from auditor.diagnose.localise import HARMLESS
-from auditor.diagnose.reading import first_line_of, rule_of, sightings
+from auditor.diagnose.reading import first_line_of, rule_of, seeded_by_entropy, sightings
 from auditor.records.comparison import Comparison, Divergence
 from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
 from auditor.records.evidence import RunEvidence
@@ -471,7 +471,9 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
     """What the first differences of two captures speak for: the earlier, the more."""
     for at, found in enumerate(localisations[:_DIFFERENCES]):
         weight = 96 - 4 * at - (30 if HARMLESS in found.notes else 0)
-        if found.random:
+        if found.random == "torch" and found.operation.endswith(_GIVEN_A_GENERATOR):
+            yield from _of_a_generator(found, source, weight)
+        elif found.random:
             rule, factor = STREAM_RULES[found.random]
             said = f"{found.operation} draws from {STREAM_NAMES[found.random]}, and nothing fixed its state"
             yield Suspect(rule, factor, found.location, said, weight)
@@ -491,6 +493,22 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
             for less, name in enumerate(rules):
                 place = _completion(found.location, source) if name == "thread-race" else None
                 yield Suspect(name, FACTOR_OF[name], place or _into(found.location, source), said, weight - 8 * less)
+
+
+_GIVEN_A_GENERATOR = (".generator", ".generator_out", ".generator_with_names", ".low_generator")
+
+
+def _of_a_generator(found: Localisation, source: Source, weight: int) -> Iterator[Suspect]:
+    """Where a Generator that an operation was given may have got its seed; torch's own stream has no part in it."""
+    said = f"{found.operation} draws from a torch.Generator"
+    text = None if found.location is None else source(found.location.file)
+    if text is not None and found.location is not None:
+        for line in seeded_by_entropy(text):
+            place = Place(found.location.file, line)
+            yield Suspect("seed-from-entropy", "seed-torch", place, f"{said}, which is seeded from the system", weight)
+    yield Suspect(
+        "unstable-seed", "seed-torch", found.location, f"{said}, whose seed is another in each run", weight - 1
+    )
 
 
 def _into(place: Place | None, source: Source) -> Place | None:

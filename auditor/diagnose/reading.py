@@ -8,6 +8,8 @@ import re
 
 import msgspec
 
+from auditor.source import Module
+
 _CLOCK = frozenset(
     {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "now"}
     | {"utcnow", "today", "localtime", "gmtime", "ctime"}
@@ -90,6 +92,15 @@ def first_line_of(source: str, line: int) -> int | None:
             told = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
             return (told or node.body)[0].lineno
     return None
+
+
+def seeded_by_entropy(source: str) -> tuple[int, ...]:
+    """The lines on which one of torch's Generators takes its seed from the system; none where it cannot be parsed."""
+    try:
+        module = Module("", source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+    return tuple(sorted({call.node.lineno for call in module.calls("torch.Generator().seed")}))
 
 
 class _Reader(ast.NodeVisitor):

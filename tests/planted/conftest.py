@@ -26,7 +26,7 @@ PROGRAMS = ROOT / "tests" / "programs"
 TWINS = ("planted", "clean")
 DIVERGING = ("not-reached", "as-printed")
 # None of them imports torch, so that what their diagnosis takes is its own time.
-QUICKLY_DIAGNOSED = frozenset({"own-numpy", "random-state-split", "stdlib-only"})
+QUICKLY_DIAGNOSED = frozenset({"digits-agree", "own-numpy", "random-state-split", "stdlib-only"})
 SEED = "7"
 # numpy.savez appends this ending to any other name; torch.save takes every name.
 WEIGHTS = "final.npz"
