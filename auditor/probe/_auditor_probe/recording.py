@@ -32,11 +32,11 @@ class Recording:
         self._stacks = {}
         self._threads = {}
         self._codes = {}  # kept, so that no other code takes an address that is known
-        self.count = 0
+        self.count = 0  # of entries, as their reader counts them: no headers and no tables
         self.written = 0
         self.full = False
         self.lost = set()
-        self.add(f'["h",{PROTOCOL},{steps},{self._began}]')
+        self._append(f'["h",{PROTOCOL},{steps},{self._began}]')
 
     # -- tables -----------------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ class Recording:
         number = self._texts.get(text)
         if number is None:
             number = next(self._numbers)
-            self.add(f'["s",{number},{_quote(_plain(text))}]')
+            self._append(f'["s",{number},{_quote(_plain(text))}]')
             self._texts[text] = number
         return number
 
@@ -59,7 +59,7 @@ class Recording:
             function = getattr(code, "co_qualname", code.co_name)
             number = next(self._numbers)
             file = _quote(_plain(place["file"]))
-            self.add(f'["p",{number},{file},{place["line"]},{_quote(_plain(function))}]')
+            self._append(f'["p",{number},{file},{place["line"]},{_quote(_plain(function))}]')
             self._spots[key] = number
         return number
 
@@ -69,14 +69,14 @@ class Recording:
         if number is None:
             spots = [self.spot(code, line) for code, line in frames]
             number = next(self._numbers)
-            self.add(f'["k",{number},{_quote(spots)}]')
+            self._append(f'["k",{number},{_quote(spots)}]')
             self._stacks[key] = number
         return number
 
     def watched(self, spot, kind, names, loads):
         """The number of what is looked at after a line."""
         number = next(self._numbers)
-        self.add(f'["w",{number},{spot},"{kind}",{_quote(names)},{_quote(loads)}]')
+        self._append(f'["w",{number},{spot},"{kind}",{_quote(names)},{_quote(loads)}]')
         return number
 
     def thread(self):
@@ -96,9 +96,13 @@ class Recording:
 
     def add(self, entry, pieces=None):
         """Appends one entry: its text; or a template and the digests that it waits for, one for each ``%s``."""
+        if not self.full:
+            self.count += 1
+            self._append(entry, pieces)
+
+    def _append(self, entry, pieces=None):
         if self.full:
             return
-        self.count += 1
         if pieces is not None:
             self._late = True
             self._entries.append((entry, pieces))
@@ -113,7 +117,7 @@ class Recording:
         """Says once that something is not in the file."""
         if what not in self.lost:
             self.lost.add(what)
-            self.add(f'["d",{_quote(what)}]')
+            self._append(f'["d",{_quote(what)}]')
 
     def flush(self):
         """Writes what is held; digests that an accelerator owes are fetched all together."""
