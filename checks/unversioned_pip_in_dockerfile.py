@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from auditor.rule import Example, Rule, Sighting
+from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import Document
-from auditor.source.dockerfile import commands, pip_installs
+from auditor.source.dockerfile import Instruction, commands_of, instructions, pip_installs
 from auditor.source.packages import use_of
-from auditor.source.requirements import requirement_of
+from auditor.source.requirements import Requirement, requirement_of
 
 RULE = Rule(
     id="unversioned-pip-in-dockerfile",
@@ -45,6 +46,7 @@ RULE = Rule(
 )
 
 _CONSTRAINED = ("-c", "--constraint", "--constraints")
+_CONDITION = re.compile(r"\bif\b.*\bthen\b", re.DOTALL)
 _MOST_NAMED = 4
 
 
@@ -52,7 +54,8 @@ def see_document(document: Document) -> Iterator[Sighting]:
     """One sighting for each command that installs something without a version."""
     if document.kind != "dockerfile" or "PIP_CONSTRAINT" in document.text:
         return
-    for command in commands(document.text):
+    runs = (one for one in instructions(document.text) if one.keyword == "RUN")
+    for run, command in ((run, command) for run in runs for command in commands_of(run)):
         named, options = pip_installs(command) or ((), ())
         if any(option.text.partition("=")[0] in _CONSTRAINED for option in options):
             continue
@@ -67,5 +70,12 @@ def see_document(document: Document) -> Iterator[Sighting]:
             yield Sighting(
                 open_[0].line,
                 f"{names}{more}: pip installs the newest release on the day of the build",
-                confidence=None if any(use_of(one.name) == "numerical" for one in open_) else "medium",
+                confidence=_confidence(run, open_),
             )
+
+
+def _confidence(run: Instruction, named: list[Requirement]) -> Confidence | None:
+    """Less under a condition, which whoever builds the image decides, and of what need not come into a result."""
+    if _CONDITION.search(run.value):
+        return "possible"
+    return None if any(use_of(one.name) == "numerical" for one in named) else "medium"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from auditor.diagnose.reading import Sighting, lines_of, sightings
+from auditor.diagnose.reading import Sighting, lines_of, rule_of, sightings
 from auditor.records import streams
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Factor
@@ -97,7 +97,7 @@ def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, so
         found += _generators(trace, twin, before)
         found += _streams(trace, twin, divergence)
         found += _reads(trace, before)
-        found += _listings(trace, twin, before)
+        found += _listings(trace, twin, before, source)
         found += _stale(trace, before)
     found += _workers(first, other, divergence)
     found += _devices(first, divergence)
@@ -211,7 +211,7 @@ def _reads(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
         yield Suspect(rule, FACTOR_OF[rule], read.place, said, weight + (read is last[read.kind]))
 
 
-def _listings(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+def _listings(a: ProcessTrace, b: ProcessTrace, before: int | None, source: Source) -> Iterator[Suspect]:
     theirs: dict[tuple[Place | None, str | None], set[str | None]] = defaultdict(set)
     for read in b.entropy:
         if read.kind == "listing":
@@ -219,7 +219,16 @@ def _listings(a: ProcessTrace, b: ProcessTrace, before: int | None) -> Iterator[
     for read in a.entropy:
         if read.kind == "listing" and _in_time(read.step, before) and _reordered(read, theirs):
             said = "a directory is listed in another order in each run"
-            yield Suspect("unsorted-listing", "sort-listings", read.place, said, 58)
+            weight = 52 if _is_settled(read.place, source) else 58
+            yield Suspect("unsorted-listing", "sort-listings", read.place, said, weight)
+
+
+def _is_settled(place: Place | None, source: Source) -> bool:
+    """Whether the source shows that a line sorts, or only counts, what it lists."""
+    text = source(place.file) if place is not None else None
+    if text is None or place is None or rule_of(line_at(place, source)) != "unsorted-listing":
+        return False
+    return not any(one.rule == "unsorted-listing" and one.line == place.line for one in sightings(text))
 
 
 def _reordered(read: Entropy, theirs: dict[tuple[Place | None, str | None], set[str | None]]) -> bool:

@@ -140,11 +140,12 @@ class _Reader(ast.NodeVisitor):
             for argument in node.args:
                 if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
                     self._sorted.update(argument.generators)
+                self._sorted.update(one for one in ast.walk(argument) if isinstance(one, ast.Call))
         elif name in ("list", "tuple", "enumerate", "iter", "next", "join", "array", "tensor", "fromiter"):
             for argument in node.args[:1]:
                 self._iterated(argument)
         rule = self._rule_of_call(name, owner, node)
-        if rule is not None:
+        if rule is not None and not (rule == "unsorted-listing" and node in self._sorted):
             self._see(rule, node)
         for keyword in node.keywords:
             if keyword.arg == "key" and isinstance(keyword.value, ast.Name) and keyword.value.id in ("id", "hash"):

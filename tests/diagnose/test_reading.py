@@ -37,6 +37,8 @@ def test_a_line_that_depends_on_chance_is_seen(line: str, rule: str) -> None:
     [
         "for word in sorted(set(words)): pass",
         "count = len({a, b})",
+        "count = len([name for name in os.listdir(path) if name])",
+        "names = sorted(list(os.listdir(path)))",
         "most = max(v for v in {1, 2})",
         "known = {f(v) for v in {a, b}}",
         "if name in {'a', 'b'}: pass",
