@@ -54,8 +54,8 @@ def see_document(document: Document) -> Iterator[Sighting]:
     """One sighting for each command that installs something without a version."""
     if document.kind != "dockerfile" or "PIP_CONSTRAINT" in document.text:
         return
-    runs = (one for one in instructions(document.text) if one.keyword == "RUN")
-    for run, command in ((run, command) for run in runs for command in commands_of(run)):
+    runs = [one for one in instructions(document.text) if one.keyword == "RUN"]
+    for run, command in ((one, command) for one in runs for command in commands_of(one)):
         named, options = pip_installs(command) or ((), ())
         if any(option.text.partition("=")[0] in _CONSTRAINED for option in options):
             continue
