@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from statistics import median
 
@@ -18,13 +19,13 @@ from auditor.diagnose.attribute import (
 )
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import CHANGES_WORK, Found
-from auditor.diagnose.reading import sightings
+from auditor.diagnose.reading import lines_of, sightings
 from auditor.diagnose.remedies import remedy
 from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
 from auditor.records.evidence import RunEvidence
-from auditor.records.trace import Draw
+from auditor.records.trace import Draw, Place
 
 _MOST_POSSIBLE = 5
 _LEAST_POSSIBLE = 30
@@ -33,6 +34,7 @@ _LEAST_SECONDS = 0.2
 _LEAST_NOISE = 0.03
 _MOST_LINES = 4
 _SEEDS_A_STREAM = STREAM_FACTORS - {"seed-generators"}  # one seed is enough for all of their lines
+_ASKS = re.compile(r"\b(exists|isfile|is_file|lexists)\(")
 _VANISHED = Suspect(
     "stale-file",
     None,
@@ -57,7 +59,7 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
         return tuple(made)
     settled = {one.rule for one in chosen}
     if found.vanished:
-        made.append(_cause(_VANISHED, "likely", entry, source, None, ""))
+        made.append(_cause(_vanished(runs, source), "likely", entry, source, None, ""))
         settled.add("stale-file")
     racing = _racing(found, source)
     if racing is not None:
@@ -74,6 +76,17 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
         )
         settled.add(suspect.rule)
     return tuple(made)
+
+
+def _vanished(runs: Sequence[RunEvidence], source: Source) -> Suspect:
+    """What vanished by itself, at the one line of the project that asks whether a file is there, if there is one."""
+    asking = [
+        Place(name, number)
+        for name in own_sources(runs[0])
+        for number, line in enumerate(lines_of(source(name) or ""), 1)
+        if _ASKS.search(line.partition("#")[0])
+    ]
+    return msgspec.structs.replace(_VANISHED, location=asking[0]) if len(asking) == 1 else _VANISHED
 
 
 def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, budget: float) -> Diagnosis:
