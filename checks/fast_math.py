@@ -161,6 +161,8 @@ def _rearranged(module: Module, decorator: ast.Call) -> bool:
             continue
         if isinstance(node, ast.AugAssign) and not isinstance(node.value, ast.Constant):
             return True
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.BinOp) and _goes_on(node, node.value):
+            return True
         if isinstance(node, ast.BinOp) and any(isinstance(one, ast.BinOp) for one in (node.left, node.right)):
             return True
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.MatMult, ast.Div, ast.Pow)):
@@ -168,6 +170,12 @@ def _rearranged(module: Module, decorator: ast.Call) -> bool:
         if isinstance(node, ast.Call) and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _SUMS:
             return True
     return False
+
+
+def _goes_on(node: ast.Assign, value: ast.BinOp) -> bool:
+    """Whether a name is given something computed from itself: ``total = total + x``."""
+    names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return any(isinstance(one, ast.Name) and one.id in names for one in (value.left, value.right))
 
 
 def _reduces(module: Module, decorator: ast.Call) -> bool:

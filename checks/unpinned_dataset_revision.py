@@ -91,5 +91,10 @@ def _loads(module: Module) -> Iterator[tuple[Call, ast.expr]]:
             yield call, name
     for call in module.calls(*_DOWNLOADS):
         name = call.argument("repo_id", 0)
-        if isinstance(name, ast.expr) and module.constant(call.argument("repo_type")) == "dataset":
+        elsewhere = module.constant(call.argument("repo_type")) != "dataset"
+        if (
+            isinstance(name, ast.expr)
+            and not elsewhere
+            and module.constant(call.argument("local_files_only")) is not True
+        ):
             yield call, name

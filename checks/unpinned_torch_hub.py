@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
@@ -41,7 +42,7 @@ _CALLS = ("torch.hub.load", "torch.hub.list", "torch.hub.help")
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """``owner/repository`` without a reference, or with a branch that moves."""
-    if "torch" not in module.imports or module.path.endswith("hubconf.py"):  # which a hub itself reads
+    if "torch" not in module.imports or PurePosixPath(module.path).name == "hubconf.py":  # which a hub itself reads
         return
     for call in module.calls(*_CALLS[:1]):
         name = module.constant(call.argument("repo_or_dir", 0))

@@ -64,7 +64,7 @@ _MAKERS = (
 )
 
 
-_CHOSEN = re.compile(r"(^|_)(seed|rng|generator|gen|random_state|state|prng|random)s?(_|$)")
+_CHOSEN = re.compile(r"(^|_)(seed|rng|generator|gen|random_state|state|prng)s?(_|$)|^(np_|py_)?random$")
 _SETTER = re.compile(r"^set_(random_)?(seed|state|rng|generator)|^(re)?seed")
 
 

@@ -46,7 +46,7 @@ RULE = Rule(
 )
 
 _CONSTRAINED = ("-c", "--constraint", "--constraints")
-_CONDITION = re.compile(r"\bif\b.*\bthen\b", re.DOTALL)
+_THEN, _FI = re.compile(r"\bthen\b"), re.compile(r"\bfi\b")
 _MOST_NAMED = 4
 
 
@@ -76,6 +76,7 @@ def see_document(document: Document) -> Iterator[Sighting]:
 
 def _confidence(run: Instruction, named: list[Requirement]) -> Confidence | None:
     """Less under a condition, which whoever builds the image decides, and of what need not come into a result."""
-    if _CONDITION.search(run.value):
+    before = run.value.partition(named[0].name)[0]
+    if len(_THEN.findall(before)) > len(_FI.findall(before)):
         return "possible"
     return None if any(use_of(one.name) == "numerical" for one in named) else "medium"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from statistics import median
 
@@ -19,7 +18,7 @@ from auditor.diagnose.attribute import (
 )
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import CHANGES_WORK, Found
-from auditor.diagnose.reading import lines_of, sightings
+from auditor.diagnose.reading import asks_for_a_file, sightings
 from auditor.diagnose.remedies import remedy
 from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
@@ -34,7 +33,6 @@ _LEAST_SECONDS = 0.2
 _LEAST_NOISE = 0.03
 _MOST_LINES = 4
 _SEEDS_A_STREAM = STREAM_FACTORS - {"seed-generators"}  # one seed is enough for all of their lines
-_ASKS = re.compile(r"\b(exists|isfile|is_file|lexists)\(")
 _VANISHED = Suspect(
     "stale-file",
     None,
@@ -80,12 +78,7 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
 
 def _vanished(runs: Sequence[RunEvidence], source: Source) -> Suspect:
     """What vanished by itself, at the one line of the project that asks whether a file is there, if there is one."""
-    asking = [
-        Place(name, number)
-        for name in own_sources(runs[0])
-        for number, line in enumerate(lines_of(source(name) or ""), 1)
-        if _ASKS.search(line.partition("#")[0])
-    ]
+    asking = [Place(name, line) for name in own_sources(runs[0]) for line in asks_for_a_file(source(name) or "")]
     return msgspec.structs.replace(_VANISHED, location=asking[0]) if len(asking) == 1 else _VANISHED
 
 

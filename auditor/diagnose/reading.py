@@ -103,6 +103,32 @@ def seeded_by_entropy(source: str) -> tuple[int, ...]:
     return tuple(sorted({call.node.lineno for call in module.calls("torch.Generator().seed")}))
 
 
+def asks_for_a_file(source: str) -> tuple[int, ...]:
+    """The lines on which what is done depends on whether a file is there, but for the making of directories."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.If, ast.IfExp, ast.While)) and not _only_makes_directories(node):
+            calls = (one for one in ast.walk(node.test) if isinstance(one, ast.Call))
+            found |= {one.lineno for one in calls if _last_name(one.func) in _ASKS}
+    return tuple(sorted(found))
+
+
+_ASKS = frozenset({"exists", "isfile", "is_file", "lexists"})
+
+
+def _only_makes_directories(node: ast.If | ast.IfExp | ast.While) -> bool:
+    return isinstance(node, ast.If) and all(
+        isinstance(one, ast.Expr)
+        and isinstance(one.value, ast.Call)
+        and _last_name(one.value.func) in ("makedirs", "mkdir")
+        for one in node.body
+    )
+
+
 class _Reader(ast.NodeVisitor):
     """Collects sightings. Names that were bound to a set in the same file are followed one step."""
 
@@ -136,11 +162,10 @@ class _Reader(ast.NodeVisitor):
         name = _last_name(node.func)
         owner = _last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if name in _ORDERED:
-            # What is sorted or counted does not show the order it came in.
-            for argument in node.args:
-                if isinstance(argument, (ast.GeneratorExp, ast.ListComp)):
-                    self._sorted.update(argument.generators)
-                self._sorted.update(one for one in ast.walk(argument) if isinstance(one, ast.Call))
+            # What is sorted or counted does not show the order it came in; the first of the greatest does.
+            if not (name in ("max", "min") and node.keywords):
+                for argument in node.args:
+                    self._settle(argument)
         elif name in ("list", "tuple", "enumerate", "iter", "next", "join", "array", "tensor", "fromiter"):
             for argument in node.args[:1]:
                 self._iterated(argument)
@@ -151,6 +176,18 @@ class _Reader(ast.NodeVisitor):
             if keyword.arg == "key" and isinstance(keyword.value, ast.Name) and keyword.value.id in ("id", "hash"):
                 self._see("address-order" if keyword.value.id == "id" else "hash-order", node)
         self.generic_visit(node)
+
+    def _settle(self, value: ast.expr) -> None:
+        """Notes what is handed on as it came to something that shows no order."""
+        if isinstance(value, (ast.GeneratorExp, ast.ListComp)):
+            self._sorted.update(value.generators)
+            for generator in value.generators:
+                self._settle(generator.iter)
+        elif isinstance(value, ast.Call):
+            self._sorted.add(value)
+            if _last_name(value.func) in ("list", "tuple", "set", "frozenset", "iter", "reversed"):
+                for argument in value.args:
+                    self._settle(argument)
 
     def _rule_of_call(self, name: str, owner: str, node: ast.Call) -> str | None:
         for rule, names in _CALLS:

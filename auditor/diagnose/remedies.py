@@ -44,6 +44,9 @@ _SEEDING = {
     "unseeded-torch": ("torch", "torch.manual_seed({seed})"),
 }
 _UNSEEDED = re.compile(r"\b(default_rng|RandomState|SeedSequence|Random)\(\s*\)")
+# torch.seed, and that of a Generator, take no seed.
+_TEXT_OF_TORCH = "Call manual_seed with a seed that you keep: seed() takes the system's entropy."
+_TORCH_SEED = re.compile(r"\.seed\(\s*\)")
 _EMPTY_SEED = re.compile(r"\b(random|torch|rng)\.seed\(\s*(?:None\s*)?\)")
 _LISTINGS = frozenset({"listdir", "iterdir", "glob", "rglob", "iglob", "scandir"})
 _DEFAULT_SEED = "1"
@@ -75,6 +78,9 @@ def remedy(suspect: Suspect, entry: str | None, source: Source) -> Remedy:
         changed = _replaced(content, place, _UNSEEDED, rf"\1({seed})")
     elif suspect.rule == "seed-from-entropy":
         changed = _replaced(content, place, _EMPTY_SEED, rf"\1.seed({seed})")
+        if suspect.factor == "seed-torch":
+            text = _TEXT_OF_TORCH
+            changed = _replaced(content, place, _TORCH_SEED, rf".manual_seed({seed})")
     elif suspect.rule in ("unsorted-listing", "hash-order"):
         changed = _sorted(content, place, suspect.rule)
     return Remedy(text, _diff(place.file, source, changed))

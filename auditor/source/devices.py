@@ -122,7 +122,7 @@ def times_speed(module: Module) -> bool:
     return _TIMES.search(module.path.lower()) is not None
 
 
-_PLACE = re.compile(r"device|cuda|gpu|rank", re.IGNORECASE)
+_PLACE = re.compile(r"device|cuda|gpu|rank|seed", re.IGNORECASE)
 _TIMES = re.compile(r"(?:^|[-_./])(?:micro)?(?:bench(?:marks?|marking)?|profil(?:e|ing)|speed|timing)(?=[-_./]|$)")
 
 
@@ -174,8 +174,9 @@ def seeding_place(module: Module) -> ast.Call | None:
         return None
     found = sorted(module.calls(*_TORCH_SEEDERS), key=lambda call: (call.node.lineno, call.node.col_offset))
     for call in found:
-        if is_program(module) or any(_SEEDING.search(name) for name in module.functions(call.node)):
-            return None if _is_scoped(module, call.node) else call.node
+        seeds = is_program(module) or any(_SEEDING.search(name) for name in module.functions(call.node))
+        if seeds and not _is_scoped(module, call.node):
+            return call.node
     return None
 
 

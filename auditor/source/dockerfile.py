@@ -22,15 +22,17 @@ _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
 # pip's and uv's others those that take none are named: what follows one that is not known must not pass for a package.
 # fmt: off
 _PIP_SHORT = frozenset({"-r", "-c", "-e", "-t", "-i", "-f", "-C", "-p", "-P", "-b"})
+_PIP_NO_WITH_VALUE = frozenset({
+    "--no-binary", "--no-binary-package", "--no-build-isolation-package", "--no-build-package", "--no-extra",
+    "--no-sources-package",
+})
 _PIP_FLAGS = frozenset({
     "--all-extras", "--break-system-packages", "--check-build-dependencies", "--compile", "--compile-bytecode",
-    "--debug", "--disable-pip-version-check", "--dry-run", "--exact", "--force-reinstall", "--ignore-installed",
-    "--ignore-requires-python", "--isolated", "--native-tls", "--no-build", "--no-build-isolation", "--no-cache",
-    "--no-cache-dir", "--no-clean", "--no-color", "--no-compile", "--no-config", "--no-dependencies", "--no-deps",
-    "--no-index", "--no-input", "--no-progress", "--no-python-version-warning", "--no-sources", "--no-use-pep517",
-    "--no-verify-hashes", "--no-warn-conflicts", "--no-warn-script-location", "--offline", "--pre",
-    "--prefer-binary", "--quiet", "--refresh", "--reinstall", "--require-hashes", "--require-virtualenv",
-    "--strict", "--system", "--upgrade", "--use-pep517", "--user", "--verbose", "--verify-hashes",
+    "--debug", "--disable-pip-version-check", "--dry-run", "--exact", "--force", "--force-reinstall",
+    "--ignore-installed", "--ignore-requires-python", "--isolated", "--managed-python", "--native-tls", "--offline",
+    "--pre", "--prefer-binary", "--preview", "--quiet", "--refresh", "--reinstall", "--require-hashes",
+    "--require-virtualenv", "--strict", "--system", "--upgrade", "--use-pep517", "--user", "--verbose",
+    "--verify-hashes",
 })
 # fmt: on
 _APT_WITH_VALUE = frozenset({"-o", "--option", "-t", "--target-release", "--default-release", "-c", "--config-file"})
@@ -39,6 +41,8 @@ _CONDA_WITH_VALUE = frozenset({"-c", "--channel", "-n", "--name", "-p", "--prefi
 
 def _takes_value(option: str) -> bool:
     """Whether an option of pip or uv takes the word after it."""
+    if option.startswith("--no-") and option not in _PIP_NO_WITH_VALUE:
+        return False
     if option.startswith("--"):
         return "=" not in option and option not in _PIP_FLAGS
     return option in _PIP_SHORT

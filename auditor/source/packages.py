@@ -8,7 +8,7 @@ from typing import Literal
 # fmt: off
 _TOOLS = frozenset({
     # install and build
-    "_libgcc_mutex", "_openmp_mutex", "anaconda-client", "build", "cibuildwheel", "cmake", "conda", "conda-build",
+    "-libgcc-mutex", "-openmp-mutex", "anaconda-client", "build", "cibuildwheel", "cmake", "conda", "conda-build",
     "conda-verify", "hatch", "hatchling", "make", "mamba", "meson", "micromamba", "ninja", "packaging", "pdm",
     "pip", "pipenv", "pkg-config", "poetry", "pybind11", "scikit-build", "scikit-build-core", "setuptools",
     "setuptools-scm", "twine", "uv", "virtualenv", "wheel",
@@ -37,8 +37,9 @@ _NUMERICAL = frozenset({
     "faiss-cpu", "faiss-gpu", "fastai", "flash-attn", "flax", "gensim", "gpytorch", "gym", "gymnasium", "h5py",
     "horovod", "imageio", "imgaug", "jax", "jaxlib", "keras", "kornia", "libblas", "librosa", "lightgbm",
     "lightning", "magma", "mkl", "monai", "mpi4py", "nccl", "networkx", "nltk", "numba", "numexpr", "numpy", "onnx",
-    "onnxruntime", "openblas", "opencv", "opencv-python", "opencv-python-headless", "optax", "peft", "pillow",
-    "pyg", "pykeops", "pymc", "pyro-ppl", "pytorch", "pytorch-cuda", "pytorch-lightning", "ray", "rdkit",
+    "onnxruntime", "openblas", "opencv", "opencv-python", "opencv-python-headless", "optax", "pandas", "peft",
+    "pillow", "polars", "pyg", "pykeops", "pymc", "pyro-ppl", "pytorch", "pytorch-cuda", "pytorch-lightning", "ray",
+    "rdkit",
     "sacrebleu", "safetensors", "scikit-image", "scikit-learn", "scipy", "sentence-transformers", "sentencepiece",
     "soundfile", "spacy", "stable-baselines3", "statsmodels", "tensorflow", "tensorflow-cpu", "tensorflow-gpu",
     "timm", "tokenizers", "torch", "torch-cluster", "torch-geometric", "torch-scatter", "torch-sparse",
@@ -49,7 +50,7 @@ _NUMERICAL = frozenset({
 # Of what apt installs: interpreters, numerical libraries, the driver's, and what decodes data.
 _COMPUTES = re.compile(
     r"python[\d.]*|python3-(numpy|scipy|sklearn|torch|pandas|opencv).*|r-base.*|octave.*|julia|"
-    r"lib(open)?blas.*|lib(atlas|lapack|mkl|fftw|gsl|gomp|omp|cudnn|cublas|nccl|nvinfer|cuda|opencv|av|jpeg|tiff).*|"
+    r"lib(open)?blas.*|lib(atlas|lapack|mkl|fftw|gsl|gomp|omp|cudnn|cublas|nccl|nvinfer|cuda|opencv|avcodec|avformat|jpeg|tiff).*|"
     r"cuda.*|nvidia-.*|tensorrt.*|intel-(mkl|oneapi).*|ffmpeg|sox|libsox.*|libsndfile.*"
 )
 

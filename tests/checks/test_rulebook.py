@@ -13,6 +13,8 @@ from auditor import rulebook as book
 from auditor.errors import UsageError
 from auditor.rulebook import own_rules, rulebook
 from auditor.rulebook.checking import check_texts
+from auditor.source import packages
+from auditor.source.packages import use_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,3 +123,31 @@ def test_of_a_stage_that_is_copied_from_no_more_than_that_comes_into_the_image()
         2: "possible",
         4: "possible",
     }
+
+
+def test_each_package_that_is_known_is_known_by_its_name() -> None:
+    names = packages._TOOLS | packages._NUMERICAL
+    assert {use_of(name) for name in packages._TOOLS} == {"tool"} and len(names) > 150
+    assert {use_of(name) for name in packages._NUMERICAL} == {"numerical"}
+    assert (use_of("_libgcc_mutex"), use_of("PyYAML"), use_of("Torch_Geometric")) == ("tool", "tool", "numerical")
+
+
+def test_an_install_under_a_condition_is_whoever_builds_choice() -> None:
+    conditional = 'RUN if [ "$FAST" = 1 ]; then pip install torch; fi'
+    beside = 'RUN pip install torch && if [ -n "$DEV" ]; then echo dev; fi'
+    for run, confidence in ((conditional, "possible"), (beside, "high")):
+        flaws = check_texts({"Dockerfile": f"FROM python:3.12.8\n{run}\n"}, possible=True).flaws
+        assert [one.confidence for one in flaws if one.rule == "unversioned-pip-in-dockerfile"] == [confidence]
+
+
+def test_a_seed_for_a_while_hides_no_other() -> None:
+    scoped = (
+        "import contextlib\nimport torch\n\n\n@contextlib.contextmanager\ndef seed_for_a_while(seed):\n"
+        "    torch.manual_seed(seed)\n    yield\n\n\n"
+    )
+    train = (
+        "def set_seed(seed):\n    torch.manual_seed(seed)\n\n\nmodel = torch.nn.Linear(2, 1).cuda()\n"
+        "optimizer = torch.optim.SGD(model.parameters())\n"
+    )
+    flaws = check_texts({"train.py": scoped + train}, possible=True).flaws
+    assert "deterministic-algorithms-off" in {one.rule for one in flaws}

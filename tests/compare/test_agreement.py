@@ -18,7 +18,7 @@ from auditor.rulebook.agreement import Agreed, Circumstances, agree, notes, sigh
 Make = SimpleNamespace
 RULE = "unseeded-numpy-generator"
 UNSEEDED = "import numpy as np\n\nrng = np.random.default_rng()\n\n\ndef later():\n    return np.random.default_rng()\n"
-TORCH = "import torch\n\nmodel = torch.nn.Linear(2, 1)\nmodel(torch.ones(2)).sum().backward()\nprint(model.weight.grad)\n"
+TORCH = "import torch\nmodel = torch.nn.Linear(2, 1)\nmodel(torch.ones(2)).sum().backward()\nprint(model.weight.grad)\n"
 
 
 def digest(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.diagnose.reading import first_line_of, lines_of, rule_of, sightings
+from auditor.diagnose.reading import asks_for_a_file, first_line_of, lines_of, rule_of, seeded_by_entropy, sightings
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,9 @@ from auditor.diagnose.reading import first_line_of, lines_of, rule_of, sightings
         ("shard = os.getpid() % 2", "pid-read"),
         ("token = secrets.token_hex(4)", "entropy-read"),
         ("files = os.listdir(path)", "unsorted-listing"),
+        ("some = sorted(os.listdir(path)[:100])", "unsorted-listing"),
+        ("count = len(load(os.listdir(path)))", "unsorted-listing"),
+        ("newest = max(os.listdir(path), key=mtime)", "unsorted-listing"),
     ],
 )
 def test_a_line_that_depends_on_chance_is_seen(line: str, rule: str) -> None:
@@ -87,3 +90,29 @@ def test_the_head_of_a_function_leads_into_its_body() -> None:
 def test_a_form_feed_ends_no_line() -> None:
     assert lines_of("a = 1\n\x0cb = 2\n") == ["a = 1\n", "\x0cb = 2\n"]
     assert lines_of("a\r\nb") == ["a\r\n", "b"]
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("g = torch.Generator()\ng.seed()\nh = torch.Generator()\nh.manual_seed(1)\n", (2,)),
+        ("import random\nrandom.seed()\n", ()),
+        ("def broken(:\n", ()),
+    ],
+)
+def test_generators_that_are_seeded_by_entropy(source: str, lines: tuple[int, ...]) -> None:
+    assert seeded_by_entropy("import torch\n" + source) == tuple(line + 1 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("if os.path.exists(marker):\n    sys.exit()\n", (1,)),
+        ("model = load() if path.is_file() else None\n", (1,)),
+        ("if not os.path.exists('out'):\n    os.makedirs('out')\n", ()),
+        ("assert path.exists(), 'it exists(...)'\n", ()),
+        ("def broken(:\n", ()),
+    ],
+)
+def test_lines_that_ask_for_a_file(source: str, lines: tuple[int, ...]) -> None:
+    assert asks_for_a_file(source) == lines
