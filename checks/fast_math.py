@@ -99,7 +99,7 @@ RULE = Rule(
 
 _DECORATORS = ("numba.jit", "numba.njit", "numba.vectorize", "numba.guvectorize", "numba.stencil")
 _CUDA = ("numba.cuda.jit",)
-_SUMS = frozenset(("sum", "mean", "dot", "cumsum", "std", "var", "trace", "norm", "prod", "exp", "log", "sqrt", "tanh"))
+_MATH = frozenset(("sum", "mean", "dot", "cumsum", "std", "var", "trace", "norm", "prod", "exp", "log", "sqrt", "tanh"))
 _FLAG = re.compile(
     r"-ffast-math|-Ofast|-funsafe-math-optimizations|-fassociative-math|--?use_fast_math|-march=native|/fp:fast"
 )
@@ -167,7 +167,7 @@ def _rearranged(module: Module, decorator: ast.Call) -> bool:
             return True
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.MatMult, ast.Div, ast.Pow)):
             return True
-        if isinstance(node, ast.Call) and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _SUMS:
+        if isinstance(node, ast.Call) and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _MATH:
             return True
     return False
 

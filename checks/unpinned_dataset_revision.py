@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Call, Module
-from auditor.source.hub import moving, repository
+from auditor.source.hub import DOWNLOADS, moving, repository
 from auditor.source.streams import is_program, trains
 
 _BAD = """from datasets import load_dataset
@@ -64,9 +64,6 @@ _BUILDERS = frozenset(
 )
 
 
-_DOWNLOADS = ("huggingface_hub.hf_hub_download", "huggingface_hub.snapshot_download")
-
-
 def see_source(module: Module) -> Iterator[Sighting]:
     """Names of datasets given to load_dataset, or to what downloads from a hub, with no revision, or with a branch."""
     # What a library, or a script that trains nothing, loads need not come into a result.
@@ -89,12 +86,9 @@ def _loads(module: Module) -> Iterator[tuple[Call, ast.expr]]:
         name = call.argument("path", 0)
         if isinstance(name, ast.expr) and not call.has("data_dir") and module.constant(name) not in _BUILDERS:
             yield call, name
-    for call in module.calls(*_DOWNLOADS):
+    for call in module.calls(*DOWNLOADS):
         name = call.argument("repo_id", 0)
-        elsewhere = module.constant(call.argument("repo_type")) != "dataset"
-        if (
-            isinstance(name, ast.expr)
-            and not elsewhere
-            and module.constant(call.argument("local_files_only")) is not True
-        ):
+        if module.constant(call.argument("local_files_only")) is True:
+            continue
+        if isinstance(name, ast.expr) and module.constant(call.argument("repo_type")) == "dataset":
             yield call, name

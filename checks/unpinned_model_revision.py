@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Confidence, Example, Rule, Sighting
 from auditor.source import ABSENT, Call, Module
-from auditor.source.hub import moving, repository
+from auditor.source.hub import DOWNLOADS, moving, repository
 from auditor.source.streams import is_program, trains
 
 _BAD = """from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -113,7 +113,7 @@ def _loads(module: Module) -> Iterator[tuple[Call, ast.expr]]:
             keyword, position = "model", 1
         elif called in ("sentence_transformers.SentenceTransformer", "sentence_transformers.CrossEncoder"):
             keyword, position = "model_name_or_path", 0
-        elif called in ("huggingface_hub.hf_hub_download", "huggingface_hub.snapshot_download"):
+        elif called in DOWNLOADS:
             keyword, position = "repo_id", 0
         else:
             continue

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from auditor.records.evidence import RunEvidence
-from auditor.records.streams import STREAM_NAMES, loader_place, worker_start
-from auditor.records.trace import ProcessTrace
+from auditor.records.streams import STREAM_NAMES, alike_at_start, loader_place, worker_start
 from auditor.rule import Example, Fix, Observation, Rule, Sighting, Watched
 from auditor.source import ABSENT, Module
 from auditor.source.seeds import inside, unstable, worker_inits
@@ -142,7 +141,7 @@ def _apart(one: RunEvidence, other: RunEvidence) -> Iterator[Observation]:
             continue
         parent = trace.role.rpartition("/")[0]
         # Where the parent itself is not seeded, that is what is wrong.
-        if parent not in parents or parent not in twins or not _agree(parents[parent], twins[parent]):
+        if parent not in parents or parent not in twins or not alike_at_start(parents[parent], twins[parent], "torch"):
             continue
         differing = [name for name, state in mine.streams.items() if theirs.streams.get(name, state) != state]
         if differing and "numpy-generator" not in differing:
@@ -152,9 +151,3 @@ def _apart(one: RunEvidence, other: RunEvidence) -> Iterator[Observation]:
                 "although torch is seeded in the process that starts it",
                 loader_place(parents[parent], mine.loader),
             )
-
-
-def _agree(one: ProcessTrace, other: ProcessTrace) -> bool:
-    if not (one.steps and other.steps):
-        return False
-    return one.steps[0].streams.get("torch") == other.steps[0].streams.get("torch")

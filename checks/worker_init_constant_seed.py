@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.module import Function
+from auditor.source.scopes import parameters
 from auditor.source.seeds import inside, names, worker_inits
 from auditor.source.streams import seedings
 
@@ -107,8 +108,7 @@ def _is_fixed(function: Function, seed: ast.expr) -> bool:
     """Whether a seed is made of constants and names from outside the function, none a worker's or a rank's."""
     if not all(isinstance(part, _FIXED) for part in ast.walk(seed)):
         return False
-    arguments = function.args
-    own = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    own = {one.arg for one in parameters(function)}
     own |= {one.id for one in ast.walk(function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     words = names(seed) | {one.attr for one in ast.walk(seed) if isinstance(one, ast.Attribute)}
     told = any(word in one.lower() for one in words for word in ("worker", "rank", "info", "initial", "base"))

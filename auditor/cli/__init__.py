@@ -39,7 +39,8 @@ def _version(wanted: bool) -> None:
 
 
 def _listed() -> None:
-    """Stands for a verb that is listed and not called."""
+    """Stands for a verb that is listed and not called: doing nothing must not pass for success."""
+    raise RuntimeError("the verb that was called is not the one that was made")
 
 
 def _application(verb: str) -> typer.Typer:

@@ -200,8 +200,8 @@ def check_plots(directory: Path) -> None:
         raise UsageError("cannot-write", f"--plots {directory} cannot be written", "name one that you may write to")
 
 
-def save_plots(directory: Path, drawn: ClaimsReport | Study) -> None:
-    """Draw the plots of claims or of a study into a directory; raises UsageError ``cannot-write``."""
+def save_plots(directory: Path, drawn: ClaimsReport | Study) -> int:
+    """Draw the plots of claims or of a study into a directory; how many files. Raises UsageError ``cannot-write``."""
     from auditor.records import study
 
     if isinstance(drawn, study.Study):
@@ -221,6 +221,7 @@ def save_plots(directory: Path, drawn: ClaimsReport | Study) -> None:
                 f"--plots {directory / name} cannot be written ({error.strerror})",
                 "name a directory that you may write to",
             ) from error
+    return len(files)
 
 
 def write(text: str) -> None:

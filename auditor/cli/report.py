@@ -44,7 +44,8 @@ def report(
                 "no-study", f"--plots draws seeds, and {directory} holds one seed's runs", "give --seeds to auditor run"
             )
         output.check_plots(plots)
-        output.save_plots(plots, audit.study)
+        if not output.save_plots(plots, audit.study):
+            problems.say("auditor: no plot was drawn: no metric has a finite value")
     differences = pipeline.differences(directory, audit)
     if differences:
         problems.say(

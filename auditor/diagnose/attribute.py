@@ -12,7 +12,7 @@ from auditor.records import streams
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Factor
 from auditor.records.evidence import RunEvidence
-from auditor.records.streams import loader_place, worker_start
+from auditor.records.streams import alike_at_start, loader_place, worker_start
 from auditor.records.trace import Entropy, Place, ProcessTrace, Seed
 
 Source = Callable[[str], str | None]
@@ -257,7 +257,7 @@ def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> 
         place = loader_place(parents.get(parent), mine.loader)
         states = twin.streams
         differing = [name for name, state in mine.streams.items() if name in states and states[name] != state]
-        seeded = parent in parents and parent in twins and _same_stream(parents[parent], twins[parent], "torch")
+        seeded = parent in parents and parent in twins and alike_at_start(parents[parent], twins[parent], "torch")
         if differing and seeded and "numpy-generator" not in differing:
             name = STREAM_NAMES[differing[0]]
             yield Suspect("unseeded-worker", "seed-workers", place, f"{name} begins in another state in workers", 66)
@@ -269,8 +269,11 @@ def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> 
                     yield Suspect("worker-order", "load-in-process", loader.place, said, 16)
 
 
-def _same_stream(a: ProcessTrace, b: ProcessTrace, stream: str) -> bool:
-    return bool(a.steps and b.steps) and a.steps[0].streams.get(stream) == b.steps[0].streams.get(stream)
+def torch_alike(first: RunEvidence, other: RunEvidence) -> frozenset[str]:
+    """The processes, by role, whose torch stream was in the same state in both runs at their first step."""
+    theirs = {trace.role: trace for trace in other.processes}
+    pairs = ((trace, theirs.get(trace.role)) for trace in first.processes)
+    return frozenset(a.role for a, b in pairs if b is not None and alike_at_start(a, b, "torch"))
 
 
 def _devices(first: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:

@@ -79,7 +79,10 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
 def _vanished(runs: Sequence[RunEvidence], source: Source) -> Suspect:
     """What vanished by itself, at the one line of the project that asks whether a file is there, if there is one."""
     asking = [Place(name, line) for name in own_sources(runs[0]) for line in asks_for_a_file(source(name) or "")]
-    return msgspec.structs.replace(_VANISHED, location=asking[0]) if len(asking) == 1 else _VANISHED
+    if len(asking) != 1:
+        return _VANISHED
+    why = f"{_VANISHED.why}; this is the project's one line that asks whether a file is there"
+    return msgspec.structs.replace(_VANISHED, location=asking[0], why=why)
 
 
 def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, budget: float) -> Diagnosis:

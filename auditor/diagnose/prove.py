@@ -20,6 +20,7 @@ from auditor.diagnose.attribute import (
     attribute,
     line_at,
     rank,
+    torch_alike,
 )
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.reading import first_line_of, rule_of, seeded_by_entropy, sightings
@@ -415,7 +416,7 @@ class _Hunt:
         """Run twice with operations and lines captured where the runs part; what differs first names suspects."""
         self._captured = True
         self.localisations = self._differences(self.members)
-        located = _located(self.localisations, self._source)
+        located = tuple(_located(self.localisations, self._source, torch_alike(*self._pair)))
         self.suspects = rank((*self.suspects, *located))
         self.every = rank((*self.every, *located))
 
@@ -467,12 +468,15 @@ class _Hunt:
         return members
 
 
-def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[Suspect]:
-    """What the first differences of two captures speak for: the earlier, the more."""
+def _located(localisations: Sequence[Localisation], source: Source, alike: Collection[str] = ()) -> Iterator[Suspect]:
+    """What the first differences of two captures speak for: the earlier, the more.
+
+    ``alike`` are the processes, by role, in which torch's own stream was in the same state in both runs.
+    """
     for at, found in enumerate(localisations[:_DIFFERENCES]):
         weight = 96 - 4 * at - (30 if HARMLESS in found.notes else 0)
-        if found.random == "torch" and found.operation.endswith(_GIVEN_A_GENERATOR):
-            yield from _of_a_generator(found, source, weight)
+        if found.random == "torch" and "generator" in found.operation.partition(".")[2]:
+            yield from _of_a_generator(found, source, weight, found.process in alike)
         elif found.random:
             rule, factor = STREAM_RULES[found.random]
             said = f"{found.operation} draws from {STREAM_NAMES[found.random]}, and nothing fixed its state"
@@ -495,20 +499,26 @@ def _located(localisations: Sequence[Localisation], source: Source) -> Iterator[
                 yield Suspect(name, FACTOR_OF[name], place or _into(found.location, source), said, weight - 8 * less)
 
 
-_GIVEN_A_GENERATOR = (".generator", ".generator_out", ".generator_with_names", ".low_generator")
+def _of_a_generator(found: Localisation, source: Source, weight: int, alike: bool) -> Iterator[Suspect]:
+    """Where a Generator that an operation was given may have got its seed.
 
-
-def _of_a_generator(found: Localisation, source: Source, weight: int) -> Iterator[Suspect]:
-    """Where a Generator that an operation was given may have got its seed; torch's own stream has no part in it."""
+    ``alike``: torch's own stream was in the same state in both runs, so that the seed cannot have come from it.
+    """
     said = f"{found.operation} draws from a torch.Generator"
     text = None if found.location is None else source(found.location.file)
-    if text is not None and found.location is not None:
-        for line in seeded_by_entropy(text):
-            place = Place(found.location.file, line)
-            yield Suspect("seed-from-entropy", "seed-torch", place, f"{said}, which is seeded from the system", weight)
-    yield Suspect(
-        "unstable-seed", "seed-torch", found.location, f"{said}, whose seed is another in each run", weight - 1
-    )
+    lines = () if text is None else seeded_by_entropy(text)
+    if alike and not lines:
+        yield Suspect(
+            "unstable-seed", "seed-torch", found.location, f"{said}, whose seed is another in each run", weight
+        )
+    if not alike:
+        said_of_torch = f"{said}, and nothing fixed torch's stream, from which it may have its seed"
+        yield Suspect("unseeded-torch", "seed-torch", found.location, said_of_torch, weight)
+    for line in lines:
+        assert found.location is not None
+        place = Place(found.location.file, line)
+        said_of_line = f"{said}, and one is seeded from the system here"
+        yield Suspect("seed-from-entropy", "seed-torch", place, said_of_line, weight if alike else weight - 1)
 
 
 def _into(place: Place | None, source: Source) -> Place | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -57,11 +58,19 @@ class Sighting(msgspec.Struct, frozen=True):
     line: int
 
 
+def parsed(source: str) -> ast.Module | None:
+    """A source file's tree; None where it cannot be parsed."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+@lru_cache(maxsize=32)  # asked of one file for each listing that it was seen to read
 def sightings(source: str) -> tuple[Sighting, ...]:
     """What a source file does that may depend on chance, by line; empty where it cannot be parsed."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return ()
     reader = _Reader()
     reader.visit(tree)
@@ -83,9 +92,8 @@ def rule_of(text: str) -> str | None:
 
 def first_line_of(source: str, line: int) -> int | None:
     """The first line of the body of the function whose head is on a line, its docstring aside; None for other lines."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return None
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.lineno == line:
@@ -105,9 +113,8 @@ def seeded_by_entropy(source: str) -> tuple[int, ...]:
 
 def asks_for_a_file(source: str) -> tuple[int, ...]:
     """The lines on which what is done depends on whether a file is there, but for the making of directories."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return ()
     found = set()
     for node in ast.walk(tree):

@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from auditor.diagnose.attribute import Source, Suspect
-from auditor.diagnose.reading import lines_of
+from auditor.diagnose.reading import lines_of, parsed
 from auditor.records.trace import Place
 
 _TEXT = {
@@ -47,7 +47,7 @@ _UNSEEDED = re.compile(r"\b(default_rng|RandomState|SeedSequence|Random)\(\s*\)"
 # torch.seed, and that of a Generator, take no seed.
 _TEXT_OF_TORCH = "Call manual_seed with a seed that you keep: seed() takes the system's entropy."
 _TORCH_SEED = re.compile(r"\.seed\(\s*\)")
-_EMPTY_SEED = re.compile(r"\b(random|torch|rng)\.seed\(\s*(?:None\s*)?\)")
+_EMPTY_SEED = re.compile(r"\b(random|rng)\.seed\(\s*(?:None\s*)?\)")
 _LISTINGS = frozenset({"listdir", "iterdir", "glob", "rglob", "iglob", "scandir"})
 _DEFAULT_SEED = "1"
 
@@ -77,10 +77,10 @@ def remedy(suspect: Suspect, entry: str | None, source: Source) -> Remedy:
     elif suspect.rule == "unseeded-numpy-generator":
         changed = _replaced(content, place, _UNSEEDED, rf"\1({seed})")
     elif suspect.rule == "seed-from-entropy":
-        changed = _replaced(content, place, _EMPTY_SEED, rf"\1.seed({seed})")
         if suspect.factor == "seed-torch":
-            text = _TEXT_OF_TORCH
-            changed = _replaced(content, place, _TORCH_SEED, rf".manual_seed({seed})")
+            text, changed = _TEXT_OF_TORCH, _replaced(content, place, _TORCH_SEED, rf".manual_seed({seed})")
+        else:
+            changed = _replaced(content, place, _EMPTY_SEED, rf"\1.seed({seed})")
     elif suspect.rule in ("unsorted-listing", "hash-order"):
         changed = _sorted(content, place, suspect.rule)
     return Remedy(text, _diff(place.file, source, changed))
@@ -104,11 +104,8 @@ def seed_expression(source: str, line: int | None = None) -> str:
 
 def _seeded(source: str | None, module: str, call: str) -> str | None:
     """The entry script with a seeding call where the seed is known: after the arguments are parsed, else at the top."""
-    if source is None:
-        return None
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = None if source is None else parsed(source)
+    if source is None or tree is None:
         return None
     lines = lines_of(source)
     names = _imported(tree)
@@ -183,9 +180,8 @@ def _replaced(source: str, place: Place, pattern: re.Pattern[str], replacement: 
 
 def _sorted(source: str, place: Place, rule: str) -> str | None:
     """The source with ``sorted(...)`` around what is listed or iterated on a line; None where that is not plain."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parsed(source)
+    if tree is None:
         return None
     found: list[ast.expr] = []
     for node in ast.walk(tree):

@@ -36,6 +36,14 @@ def inherits(trace: ProcessTrace, stream: str) -> bool:
     return trace.hello.kind == "fork" and (stream != "python" or bool(trace.workers))
 
 
+def alike_at_start(a: ProcessTrace, b: ProcessTrace, stream: str) -> bool:
+    """Whether two processes told of a stream at their first step, and it was in the same state."""
+    if not (a.steps and b.steps):
+        return False
+    state = a.steps[0].streams.get(stream)
+    return state is not None and state == b.steps[0].streams.get(stream)
+
+
 def worker_start(trace: ProcessTrace) -> Worker | None:
     """What a DataLoader's worker began with; None where a process is none, or did not tell."""
     return next((line for line in trace.workers if line.at == "start"), None)

@@ -149,7 +149,7 @@ def _other(data: bytes | None, digests: set[str]) -> str:
 def _read(name: str, data: bytes) -> tuple[Reading | None, str]:
     """A file's reading, or why there is none."""
     try:
-        reading = read(name, decode_source(data))
+        reading = read(name, decode_source(data), executed=True)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         return None, f"it is no text that Python reads ({error})"
     problem = next((remark.message for remark in reading.remarks if remark.kind == "unread"), None)

@@ -58,12 +58,15 @@ def read(
     cells: Cells | None = None,
     beside: frozenset[str] = frozenset(),
     rules: Collection[str] | None = None,
+    *,
+    executed: bool = False,
 ) -> Reading:
     """Read one file; lines end with a line feed, and ``cells`` are a notebook's.
 
     ``beside`` are the names of the files in its directory, which a document's rules may ask for; ``rules`` are those
     to ask, by default all. Raises nothing for what the file holds: one that cannot be parsed gives a remark, and so
-    does a rule that fails on it.
+    does a rule that fails on it. What a test computes ends in no result: its flaws are only possible, unless it
+    is known to have been ``executed`` as a program.
     """
     document = kind_of(PurePosixPath(path).name) if cells is None else None
     python = text if cells is None else cells.text
@@ -82,6 +85,8 @@ def read(
         return Reading(path, (), frozenset(), (_unread(path, error, cells),), _count(lines))
     allowances = Allowances(path, python, document or "python")
     candidates = [_candidate(check, one, path, lines, module, allowances, cells) for check, one in found]
+    if module is not None and not executed and is_test(module):
+        candidates = [one._replace(flaw=msgspec.structs.replace(one.flaw, confidence="possible")) for one in candidates]
     candidates = list({(one.flaw.rule, one.flaw.spot, one.flaw.message): one for one in candidates}.values())
     unused = allowances.unused(
         known=rulebook().keys(),
@@ -155,8 +160,6 @@ def _candidate(
     confidence = rule.confidence
     if sighting.confidence is not None:
         confidence = max(confidence, sighting.confidence, key=_CONFIDENCES.index)
-    if module is not None and is_test(module):
-        confidence = "possible"  # what a test computes ends in no result
     flaw = Flaw(
         rule=rule.id,
         message=sighting.message,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from auditor.source.scopes import parameters
 from auditor.source.streams import is_program, is_test
 
 if TYPE_CHECKING:
@@ -109,12 +110,10 @@ def _is_option(module: Module, node: ast.AST) -> bool:
     """Whether a part of a condition is an option: of a configuration, or a parameter of the function that it is in."""
     if isinstance(node, ast.Attribute):
         return _is_options(node.value) or node.attr == "get"
-    function = module.function(node) if isinstance(node, ast.Name) else None
-    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or not isinstance(node, ast.Name):
+    if not isinstance(node, ast.Name) or node.id == "self" or _PLACE.search(node.id):
         return False
-    arguments = function.args
-    parameters = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)} - {"self"}
-    return node.id in parameters and not _PLACE.search(node.id)
+    function = module.function(node)
+    return function is not None and any(one.arg == node.id for one in parameters(function))
 
 
 def times_speed(module: Module) -> bool:

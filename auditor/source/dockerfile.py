@@ -176,9 +176,9 @@ def images(text: str) -> Iterator[Image]:
             begun.append((one.line, words[0], image, stages.get((image or "").lower())))
             if len(words) >= 3 and words[1].lower() == "as":
                 stages[words[2].lower()] = len(begun) - 1
-    kept: set[int | None] = set()
-    at: int | None = len(begun) - 1
-    while at is not None and at not in kept and begun:
+    kept: set[int] = set()
+    at = len(begun) - 1 if begun else None
+    while at is not None:  # a stage is built on an earlier one
         kept.add(at)
         at = begun[at][3]
     for number, (line, written, image, stage) in enumerate(begun):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from auditor.source.module import Module
 
+DOWNLOADS = ("huggingface_hub.hf_hub_download", "huggingface_hub.snapshot_download")
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _BRANCHES = frozenset({"main", "master", "dev", "develop", "latest", "refs/heads/main"})

@@ -39,21 +39,20 @@ _NUMERICAL = frozenset({
     "lightning", "magma", "mkl", "monai", "mpi4py", "nccl", "networkx", "nltk", "numba", "numexpr", "numpy", "onnx",
     "onnxruntime", "openblas", "opencv", "opencv-python", "opencv-python-headless", "optax", "pandas", "peft",
     "pillow", "polars", "pyg", "pykeops", "pymc", "pyro-ppl", "pytorch", "pytorch-cuda", "pytorch-lightning", "ray",
-    "rdkit",
-    "sacrebleu", "safetensors", "scikit-image", "scikit-learn", "scipy", "sentence-transformers", "sentencepiece",
-    "soundfile", "spacy", "stable-baselines3", "statsmodels", "tensorflow", "tensorflow-cpu", "tensorflow-gpu",
-    "timm", "tokenizers", "torch", "torch-cluster", "torch-geometric", "torch-scatter", "torch-sparse",
-    "torchaudio", "torchmetrics", "torchtext", "torchvision", "transformers", "triton", "trl", "vllm", "xformers",
-    "xgboost",
+    "rdkit", "sacrebleu", "safetensors", "scikit-image", "scikit-learn", "scipy", "sentence-transformers",
+    "sentencepiece", "soundfile", "spacy", "stable-baselines3", "statsmodels", "tensorflow", "tensorflow-cpu",
+    "tensorflow-gpu", "timm", "tokenizers", "torch", "torch-cluster", "torch-geometric", "torch-scatter",
+    "torch-sparse", "torchaudio", "torchmetrics", "torchtext", "torchvision", "transformers", "triton", "trl",
+    "vllm", "xformers", "xgboost",
 })
 # fmt: on
 # Of what apt installs: interpreters, numerical libraries, the driver's, and what decodes data.
 _COMPUTES = re.compile(
     r"python[\d.]*|python3-(numpy|scipy|sklearn|torch|pandas|opencv).*|r-base.*|octave.*|julia|"
-    r"lib(open)?blas.*|lib(atlas|lapack|mkl|fftw|gsl|gomp|omp|cudnn|cublas|nccl|nvinfer|cuda|opencv|avcodec|avformat|jpeg|tiff).*|"
+    r"lib(open)?blas.*|lib(atlas|lapack|mkl|fftw|gsl|gomp|omp|cudnn|cublas|nccl|nvinfer|cuda).*|"
+    r"lib(opencv|avcodec|avformat|jpeg|tiff).*|"
     r"cuda.*|nvidia-.*|tensorrt.*|intel-(mkl|oneapi).*|ffmpeg|sox|libsox.*|libsndfile.*"
 )
-
 
 Use = Literal["numerical", "tool", "unknown"]
 

@@ -12,6 +12,12 @@ Binding: TypeAlias = str | ast.AST | None
 _MOST = 8  # bindings of one name that are kept: what has more is not known
 
 
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> list[ast.arg]:
+    """A function's named parameters; those that take what is left over are none."""
+    arguments = function.args
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
 class Scope:
     """The names that a module, class, function or comprehension binds."""
 
@@ -49,10 +55,9 @@ class Scope:
     def bind_parameters(self) -> None:
         """Binds a function's parameters."""
         if isinstance(self.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            arguments = self.node.args
-            for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            for one in parameters(self.node):
                 self._bound.setdefault(one.arg, []).append(one)
-            for extra in (arguments.vararg, arguments.kwarg):
+            for extra in (self.node.args.vararg, self.node.args.kwarg):
                 if extra is not None:
                     self._bound.setdefault(extra.arg, []).append(None)
 

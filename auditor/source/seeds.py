@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from auditor.source.module import Call, Function, Module
+from auditor.source.scopes import parameters
 
 _CLOCKS = frozenset(
     {
@@ -80,7 +81,7 @@ def stands_in(module: Module, node: ast.AST) -> bool:
     function = module.function(node)
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
-    given = {one.arg for one in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
+    given = {one.arg for one in parameters(function)}
     return any(
         isinstance(around, (ast.If, ast.IfExp))
         and isinstance(around.test, ast.Compare)

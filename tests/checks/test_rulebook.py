@@ -12,7 +12,7 @@ import pytest
 from auditor import rulebook as book
 from auditor.errors import UsageError
 from auditor.rulebook import own_rules, rulebook
-from auditor.rulebook.checking import check_texts
+from auditor.rulebook.checking import check_texts, read
 from auditor.source import packages
 from auditor.source.packages import use_of
 
@@ -112,6 +112,9 @@ def test_what_is_seen_in_a_test_is_shown_on_request() -> None:
     shown = check_texts(dict.fromkeys(names, flawed))
     assert [flaw.spot.file for flaw in shown.flaws] == ["train.py"] and shown.possible == 2
     assert len(check_texts(dict.fromkeys(names, flawed), possible=True).flaws) == 3
+    for executed, confidence in ((False, "possible"), (True, "high")):
+        (candidate,) = read("test_train.py", flawed, executed=executed).candidates
+        assert candidate.flaw.confidence == confidence
 
 
 def test_of_a_stage_that_is_copied_from_no_more_than_that_comes_into_the_image() -> None:

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from auditor import compare
 from auditor.diagnose import diagnose
-from auditor.diagnose.prove import LEVEL, agreements
+from auditor.diagnose.attribute import rank
+from auditor.diagnose.prove import LEVEL, _located, agreements
 from auditor.records.comparison import Comparison
 from auditor.records.config import Settings
-from auditor.records.diagnosis import FACTORS, Factor, Trial
+from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial
 from auditor.records.evidence import RunEvidence
 from auditor.records.run import Ending, Isolation, RunRecord
 from auditor.records.trace import (
@@ -295,3 +296,27 @@ def test_exactly_what_is_at_work_is_proven(world: Any, acting: list[Any], idle: 
     found = _diagnose(world(*at_work, *harmless))
     assert _proven(found) == set(acting)
     assert found.diagnosis.state == "proven"
+
+
+@pytest.mark.parametrize(
+    ("text", "alike", "rules"),
+    [
+        ("import torch\ng = torch.Generator()\ng.seed()\n", True, ["seed-from-entropy"]),
+        ("import torch\ng = torch.Generator()\ng.seed()\n", False, ["unseeded-torch", "seed-from-entropy"]),
+        ("import torch\n", True, ["unstable-seed"]),
+        ("import torch\n", False, ["unseeded-torch"]),
+    ],
+)
+def test_a_generator_s_seed_is_sought_where_it_can_have_come_from(text: str, alike: bool, rules: list[str]) -> None:
+    found = Localisation(
+        kind="operation",
+        phase="forward",
+        operation="aten::randn.generator",
+        location=Place("train.py", 9),
+        process="main",
+        step=2,
+        random="torch",
+        inputs_agree=True,
+    )
+    suspects = rank(_located([found], {"train.py": text}.get, {"main"} if alike else ()))
+    assert [one.rule for one in suspects] == rules
