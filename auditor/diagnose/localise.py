@@ -163,7 +163,7 @@ class _Side:
         self.loads: dict[tuple[str, int], set[str]] = {}
         for watched in capture.watched.values():
             spot = self.spot(watched.spot)
-            if spot is not None and watched.kind == "line":
+            if spot is not None and watched.kind != "call":
                 self.loads.setdefault((spot.file, spot.line), set()).update(watched.loads)
         steps = capture.steps
         samples: dict[int, int] = {}
@@ -343,6 +343,8 @@ class _Tracing:
         self._causes: dict[tuple[str, int], list[_Origins]] = {}
         # Operations told by themselves although their inputs differ, until the line that they belong to has ended.
         self._open: dict[tuple[str, int], list[int]] = {}
+        # By process, thread and loop: what differed while it made or took what it goes through.
+        self._looped: dict[tuple[str, int, Spot], _Origins] = {}
         self._joined: set[str] = set()  # processes that exchange tensors with others
 
     def run(self, pairs: Sequence[_Pair]) -> list[_Origin]:
@@ -410,17 +412,23 @@ class _Tracing:
         watched, spot = found
         values = list(zip(watched.names, mine.values, other.values, strict=False))
         differing = [(name, a) for name, a, b in values if a != b and a and b]
-        if watched.kind == "line":
+        if watched.kind != "call":
             self._explain(pair, mine, watched, spot, differing)
+        within = self._within(pair, mine.thread, mine.span)
+        loop = (pair.role, mine.thread, spot)
+        if watched.kind == "loop" and within:
+            self._looped[loop] = within
         if not differing:
             self._forget(pair, spot, values)
             return
-        sources = self._named(pair.role, spot, watched.loads) | self._within(pair, mine.thread, mine.span)
+        sources = self._named(pair.role, spot, watched.loads) | within
         if not sources and all(name == "return" for name, _ in differing):
             # Told of the line that leaves the block around it.
             sources = self._in_function(pair.role, spot)
         for _, value in differing:
             sources |= self._values.get(value[1:], _NONE) if _is_telling(value) else _NONE
+        if not sources:
+            sources = self._looped.get(loop, _NONE)
         if not sources and watched.kind == "call":
             sources = self._in_force(pair.role)
         if not sources:
@@ -473,7 +481,7 @@ class _Tracing:
             if found is None:
                 return
             for name, value in zip(found[0].names, entry.values, strict=False):
-                if value and name != "return" and found[0].kind == "line":
+                if value and name != "return" and found[0].kind != "call":
                     self._names[self._scope(role, found[1], name)] = sources
 
     def _explain(

@@ -57,9 +57,9 @@ class Stack(Entry, frozen=True, tag="k"):
 class Watched(Entry, frozen=True, tag="w"):
     """What is looked at after a line, with a number.
 
-    ``kind``: ``line``, or ``call`` for a function's arguments as it begins. ``names`` are looked at afterwards, in the
-    order of their values (``x``, ``self.cache``; ``return`` is what the frame returned or yielded). ``loads`` are the
-    names that the line reads.
+    ``kind``: ``line``, ``loop`` for one that takes the next of what it goes through, or ``call`` for a function's
+    arguments as it begins. ``names`` are looked at afterwards, in the order of their values (``x``, ``self.cache``;
+    ``return`` is what the frame returned or yielded). ``loads`` are the names that the line reads.
     """
 
     id: int

@@ -106,6 +106,13 @@ def address_order():
     return total, keep
 
 
+def sorted_alike_at_first():
+    total = torch.zeros(1)
+    for item in sorted(range(4), key=lambda one: one * (3 - 2 * RUN) if one else -9):  # sorted_alike_at_first
+        total = total * 0.9 + item
+    return total
+
+
 class Shaking(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -259,7 +266,7 @@ def pool():
 
 SCENARIOS = (
     *(clean, dropout, worker, clock, hash_order, address_order, shaking, unsteady, autocast, recomputed),
-    *(evaluation, branch, race, ranks, in_place, unwritten, pool),
+    *(evaluation, branch, race, ranks, in_place, unwritten, pool, sorted_alike_at_first),
 )
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def test_numpy_in_a_worker_is_told_with_the_worker_and_the_sample(both: Both) ->
         ("clock", "rate", 1),
         ("hash_order", "word", None),
         ("address_order", "return", None),
+        ("sorted_alike_at_first", "return", None),
         ("shaking", "noise", 1),
         ("recomputed", "x", 1),
         ("evaluation", "noise", None),

@@ -23,12 +23,13 @@ _blake2b = digest._blake2b
 class _Plan:
     """What is looked at after one line: paths of names, the ones that it binds first."""
 
-    __slots__ = ("bound", "hides", "loads", "number", "paths", "spot")
+    __slots__ = ("bound", "hides", "iterates", "loads", "number", "paths", "spot")
 
     def __init__(self):
         self.bound = []
         self.loads = []
         self.hides = False  # makes an array whose contents are chance
+        self.iterates = False
         self.paths = None
         self.number = None  # of what is looked at, once it was told
         self.spot = None
@@ -150,7 +151,7 @@ class Lines(Watcher):
             names += [".".join(path) for path in plan.loads if path not in plan.bound] + ["return"]
             spot = recording.spot(running.code, running.line if kind == "line" else plan.spot)
             loads = [".".join(path) for path in plan.loads]
-            plan.number = recording.watched(spot, kind, names, loads)
+            plan.number = recording.watched(spot, "loop" if plan.iterates else kind, names, loads)
         if all(type(value) is str for value in values):
             if count > EACH:
                 rest = self._rests.get((thread.number, plan.number), (0, b""))
@@ -426,6 +427,8 @@ def plans_of(code):
             continue
         if name in ("CACHE", "EXTENDED_ARG", "NOP"):
             continue
+        if name == "FOR_ITER":
+            plan.iterates = True
         commit()
         chain = None
         names = value if isinstance(value, tuple) else (value,)
