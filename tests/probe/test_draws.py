@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,23 @@ def test_nothing_is_followed_once_enough_is_known(watch: Watch) -> None:
     seen = watch(source, draws=True)
     assert drawn(seen) == [{("python", n, False) for n in range(2, 10)}]
     assert seen.stdout.strip() == "None"
+
+
+def test_following_rests_while_a_library_is_imported(watch: Watch, tmp_path: Path) -> None:
+    """What a library does then is none of the user's lines, and costs most of the time that following costs."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "library.py").write_text("import sys, inner\ntraced = sys.gettrace() is not None\n")
+    (library / "inner.py").write_text("import sys\ntraced = sys.gettrace() is not None\n")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "own.py").write_text("import sys, library\ntraced = sys.gettrace() is not None\n")
+    source = """import random, own, library, inner
+try:
+    import missing
+except ImportError:
+    random.random()
+print(own.traced, library.traced, inner.traced)
+"""
+    seen = watch(source, draws=True, env={"PYTHONPATH": str(library)})
+    assert seen.stdout == "True False False\n"
+    assert drawn(seen) == [{("python", 5, False)}]

@@ -105,7 +105,10 @@ _HOOKS = {"random": _random, "numpy.random": _numpy_random, "torch": _torch}
 
 
 class _Finder:
-    """Runs a hook right after one of the modules in ``_HOOKS`` was executed; finds nothing itself."""
+    """Runs a hook right after one of the modules in ``_HOOKS`` was executed; finds nothing itself.
+
+    Where the user's lines are followed, it lets that rest while a library is imported.
+    """
 
     def __init__(self, session):
         self._session = session
@@ -120,7 +123,7 @@ class _Finder:
         if session.interventions is not None:
             session.interventions.before_import(name)
         hook = self._pending.get(name)
-        if hook is None:
+        if hook is None and not session.is_following():
             return None
         spec = None
         for finder in sys.meta_path:
@@ -131,27 +134,34 @@ class _Finder:
                 break
         if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
             return spec
-        execute = spec.loader.exec_module
         loader = spec.loader
+        if hook is None and (isinstance(loader, type) or not self._is_library(spec)):
+            return spec
+        execute = loader.exec_module
 
         def exec_module(module):
             # The instance's attribute hid the class's method: the loader is as it was from here on.
             del loader.exec_module
             # Of what a library does while it is imported no line is the user's.
-            follower = session.follower() if session.draws or session.capture else None
-            resting = follower is not None and follower.pause()
+            resting = session.is_following() and session.follower().pause()
             try:
                 execute(module)
             finally:
                 if resting:
-                    follower.resume()
+                    session.follower().resume()
+            if hook is None:
+                return
             self._pending.pop(name, None)
-            self._session.guard("import of " + name, hook, self._session, module)
-            if not self._pending and self in sys.meta_path:
+            session.guard("import of " + name, hook, session, module)
+            if not (self._pending or session.draws or session.capture) and self in sys.meta_path:
                 sys.meta_path.remove(self)
 
         try:
             loader.exec_module = exec_module
         except AttributeError as error:
-            self._session.fault("import of " + name, error)
+            if hook is not None:
+                session.fault("import of " + name, error)
         return spec
+
+    def _is_library(self, spec):
+        return bool(spec.has_location and spec.origin) and self._session.places.kind(spec.origin) != "user"

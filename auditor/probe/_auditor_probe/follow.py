@@ -80,9 +80,13 @@ class Follower:
             sys.settrace(None)
         self._threads = {}
 
+    def is_following(self):
+        """Whether this thread is followed just now."""
+        return sys.gettrace() is self._function
+
     def pause(self):
         """Stops following this thread for a while; False where it is not followed."""
-        if sys.gettrace() is not self._function:
+        if not self.is_following():
             return False
         sys.settrace(None)
         return True

@@ -153,6 +153,10 @@ class Session:
             self._follower = Follower(self)
         return self._follower
 
+    def is_following(self):
+        """Whether the user's lines are followed in this thread just now."""
+        return self._follower is not None and self._follower.is_following()
+
     # -- life -------------------------------------------------------------------------------------------------
 
     def describe(self):
