@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from auditor.diagnose.reading import Sighting, lines_of, rule_of, sightings
+from auditor.diagnose.threads import meeting
 from auditor.records import streams
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Factor
@@ -330,7 +331,8 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
             weight, said = _SIGHTED[sighting.rule]
             if unwatched and sighting.rule in ("entropy-read", "pid-read"):
                 weight = SURE + 1
-            place = Place(name, sighting.line)
+            line = meeting(source(name) or "", sighting.line) if sighting.rule == "thread-race" else None
+            place = Place(name, line or sighting.line)
             rule = _CAUSES.get(sighting.rule, sighting.rule)
             yield Suspect(rule, FACTOR_OF[rule], place, said, weight)
     if hashed and not any(one.rule == "hash-order" for found in seen.values() for one in found):

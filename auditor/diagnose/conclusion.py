@@ -20,6 +20,7 @@ from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import CHANGES_WORK, Found
 from auditor.diagnose.reading import asks_for_a_file, sightings
 from auditor.diagnose.remedies import remedy
+from auditor.diagnose.threads import meeting
 from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
@@ -200,13 +201,16 @@ def _racing(found: Found, source: Source) -> Suspect | None:
         return None
     text = source(first.location.file) if first.location is not None else None
     threaded = first.kind == "line" and text is not None and any(s.rule == "thread-race" for s in sightings(text))
+    place = first.location
     what = first.operation or "this line"
     said = f"{what} gave different results from the same inputs, whatever was fixed around it"
     if first.kind == "line":
         said += ": it races, or reads something that no trial can fix (a file, a device, the network)"
     if threaded:
         said = "threads that share what this line changes take turns in another order each time"
-    return Suspect("thread-race" if threaded else "racing-operation", None, first.location, said, 97)
+        line = meeting(text or "", place.line) if place is not None else None
+        place = place if place is None or line is None else Place(place.file, line)
+    return Suspect("thread-race" if threaded else "racing-operation", None, place, said, 97)
 
 
 def _share(found: Found, factor: Factor | None) -> str:
