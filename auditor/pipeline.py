@@ -488,7 +488,7 @@ def _conclude(store: Store, request: Request, where: fingerprint.Where, trials: 
         audit,
         findings=found.findings,
         notes=comparison.notes + matched + found.notes,
-        controls=_controls(evidence, environment, judgement),
+        controls=_controls(evidence, environment, judgement, found.findings),
     )
 
 
@@ -542,11 +542,14 @@ def _findings(
 
 
 def _controls(
-    evidence: Sequence[RunEvidence], environment: Fingerprint, judgement: verdict.Judgement
+    evidence: Sequence[RunEvidence],
+    environment: Fingerprint,
+    judgement: verdict.Judgement,
+    findings: Sequence[Finding],
 ) -> tuple[Control, ...]:
     from auditor.rulebook import controls
 
-    return controls.controls(evidence, environment, judgement.levels["bit-exact"].verdict == "reached")
+    return controls.controls(evidence, environment, findings, judgement.levels["bit-exact"].verdict == "reached")
 
 
 def _diagnosed(
@@ -647,7 +650,7 @@ def _conclude_study(store: Store, request: Request, where: fingerprint.Where, *,
         gaps=tuple(dict.fromkeys((*together.gaps, *study.missing))),
         notes=(*together.notes, *gathered.notes, *seeds.notes(records), *found.notes),
         study=study,
-        controls=_controls(first, environment, judgement),
+        controls=_controls(first, environment, judgement, found.findings),
     )
 
 

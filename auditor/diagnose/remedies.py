@@ -46,6 +46,9 @@ _SEEDING = {
 _UNSEEDED = re.compile(r"\b(default_rng|RandomState|SeedSequence|Random)\(\s*\)")
 # torch.seed, and that of a Generator, take no seed.
 _TEXT_OF_TORCH = "Call manual_seed with a seed that you keep: seed() takes the system's entropy."
+# Nor does random.seed reach a generator of one's own.
+_TEXT_OF_RANDOM = "Give the generator a seed: random.Random(seed). random.seed() does not reach it."
+_OWN_RANDOM = re.compile(r"\b(Random)\(\s*(?:None\s*)?\)")
 _TORCH_SEED = re.compile(r"\.seed\(\s*\)")
 _EMPTY_SEED = re.compile(r"\b(random|rng)\.seed\(\s*(?:None\s*)?\)")
 _LISTINGS = frozenset({"listdir", "iterdir", "glob", "rglob", "iglob", "scandir"})
@@ -63,6 +66,11 @@ def remedy(suspect: Suspect, entry: str | None, source: Source) -> Remedy:
     """The remedy for a cause; ``entry`` is the project's file that is started, where there is one."""
     text = _TEXT[suspect.rule]
     place = suspect.location
+    if suspect.rule == "unseeded-python-random" and place is not None:
+        own = source(place.file) or ""
+        changed = _replaced(own, place, _OWN_RANDOM, rf"\1({seed_expression(own, place.line)})")
+        if changed is not None:
+            return Remedy(_TEXT_OF_RANDOM, _diff(place.file, source, changed))
     if suspect.rule in _SEEDING:
         name = entry or (place.file if place is not None else None)
         changed = None if name is None else _seeded(source(name), *_SEEDING[suspect.rule])

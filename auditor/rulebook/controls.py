@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from auditor.records.audit import LevelName
+from auditor.records.audit import Finding, LevelName
 from auditor.records.control import Control, Held
 from auditor.records.evidence import RunEvidence
 from auditor.records.fingerprint import Fingerprint, Known
@@ -51,15 +51,18 @@ _READS = {
 _LONGEST_SEED = 24
 
 
-def controls(runs: Sequence[RunEvidence], fingerprint: Fingerprint, agreed: bool) -> tuple[Control, ...]:
+def controls(
+    runs: Sequence[RunEvidence], fingerprint: Fingerprint, findings: Sequence[Finding], agreed: bool
+) -> tuple[Control, ...]:
     """What the runs of one seed show of each control; empty where the probe entered none of their processes.
 
-    ``agreed`` is whether they were bit-exact. It settles what differs between runs by its nature, such as the hash
-    seed, which is varied on purpose: where the runs agree all the same, it does not reach their results.
+    ``findings`` are what the rules found: some of what the controls are about shows in the source alone. ``agreed`` is
+    whether the runs were bit-exact. It settles what differs between runs by its nature, such as the hash seed, which is
+    varied on purpose: where the runs agree all the same, it does not reach their results.
     """
     if not any(run.processes for run in runs):
         return ()
-    seen = _Seen(runs, fingerprint)
+    seen = _Seen(runs, fingerprint, findings)
     return tuple(
         Control(name, demands, observed, verdict) for name, demands, (verdict, observed) in _rows(seen, agreed)
     )
@@ -68,8 +71,9 @@ def controls(runs: Sequence[RunEvidence], fingerprint: Fingerprint, agreed: bool
 class _Seen:
     """What the rows look at: every process of the runs, what torch said, the facts of the environment."""
 
-    def __init__(self, runs: Sequence[RunEvidence], fingerprint: Fingerprint) -> None:
+    def __init__(self, runs: Sequence[RunEvidence], fingerprint: Fingerprint, findings: Sequence[Finding]) -> None:
         self.runs = runs
+        self.findings = findings
         self.traces = [trace for run in runs for trace in run.processes]
         said = [line for trace in self.traces for line in trace.torch]
         self.torch = [line for line in said if line.at == "step"] or said
@@ -268,8 +272,13 @@ def _drawn(start: Worker, end: Worker) -> list[str]:
 def _entropy(seen: _Seen, agreed: bool) -> Observed:
     made = {one.place for trace in seen.traces for one in trace.generators if one.place and not one.seeded}
     read = [one for trace in seen.traces for one in trace.entropy if one.kind in _READS and (one.place not in made)]
-    if not read:
+    # A random.Random() takes it inside the interpreter, where it is not watched.
+    made_unseeded = [one for one in seen.findings if one.rule == "unseeded-python-generator"]
+    if not read and not made_unseeded:
         return "controlled", "no line of the program reads any"
+    if not read:
+        what = f"a random.Random is made without a seed{_at(made_unseeded[0].location)}"
+        return ("not-applicable", f"{what}; the runs agree all the same") if agreed else ("not-controlled", what)
     what = f"{_READS[read[0].kind]} is read{_at(read[0].place)}"
     count = len({one.place for one in read})
     what += f" and on {count - 1} more lines" if count > 1 else ""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from auditor.records.audit import Finding
 from auditor.records.control import Control
 from auditor.records.fingerprint import Fingerprint, Known
 from auditor.records.run import ImageFacts
@@ -54,8 +55,14 @@ def environment(**variables: str) -> Environment:
     return Environment("python", "3.11", "cpython", "", variables, {}, {}, "", 1)
 
 
-def held(control: str, *evidence: Any, environment: Fingerprint | None = None, agreed: bool = True) -> Control:
-    found = controls(evidence, environment or fingerprint(), agreed)
+def held(
+    control: str,
+    *evidence: Any,
+    environment: Fingerprint | None = None,
+    findings: tuple[Finding, ...] = (),
+    agreed: bool = True,
+) -> Control:
+    found = controls(evidence, environment or fingerprint(), findings, agreed)
     return next(one for one in found if one.name == control)
 
 
@@ -164,6 +171,13 @@ def test_what_differs_in_every_run_is_settled_by_runs_that_agree(make: Make, run
     control = held("entropy", *both, agreed=False)
     assert (control.verdict, control.observed) == ("not-controlled", "a random UUID is read (train.py:12)")
     assert held("entropy", runs(1, make.process(1, entropy=reads[1:]))).verdict == "controlled"
+
+
+def test_entropy_that_only_the_source_shows(make: Make, runs: Any) -> None:
+    finding = Finding("unseeded-python-generator", "", "warning", PLACE, ("source",))
+    control = held("entropy", runs(1, make.process(1)), findings=(finding,), agreed=False)
+    assert control.verdict == "not-controlled" and "train.py:12" in control.observed
+    assert held("entropy", runs(1, make.process(1)), findings=(finding,)).verdict == "not-applicable"
 
 
 def test_the_hash_seed(make: Make, runs: Any) -> None:
@@ -276,5 +290,5 @@ def test_library_versions(make: Make, runs: Any) -> None:
 
 
 def test_nothing_is_said_where_nothing_was_seen(runs: Any) -> None:
-    assert controls([], fingerprint(), True) == ()
-    assert controls([runs(1)], fingerprint(), True) == ()
+    assert controls([], fingerprint(), (), True) == ()
+    assert controls([runs(1)], fingerprint(), (), True) == ()

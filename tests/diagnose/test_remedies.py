@@ -69,6 +69,7 @@ def test_a_script_without_arguments_is_seeded_after_its_imports(tmp_path: Path) 
     ("rule", "before", "after"),
     [
         ("unseeded-numpy-generator", "rng = np.random.default_rng()", "rng = np.random.default_rng(seed)"),
+        ("unseeded-python-random", "rng = random.Random()", "rng = random.Random(seed)"),
         ("seed-from-entropy", "random.seed()", "random.seed(seed)"),
         ("seed-from-entropy", "random.seed(None)", "random.seed(seed)"),
         ("unsorted-listing", "names = os.listdir(path)", "names = sorted(os.listdir(path))"),
