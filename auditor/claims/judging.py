@@ -81,8 +81,13 @@ def _judge(claim: Claim, ledger: Ledger, results: Results) -> Judged:
         case _:
             blocks, absent = _blocks(claim.of, ledger, results)
             outcome = rankings.judge(claim, blocks, absent, alpha)
-    if results.empty and outcome.status == "supported" and not isinstance(claim.of.get("dataset"), str):
-        # What the lost source held might have been a block more, or a group more.
+    if (
+        results.empty
+        and (outcome.status == "supported" or not isinstance(claim, ValueClaim | OrderClaim))
+        and outcome.status != "cannot-be-checked"
+        and not isinstance(claim.of.get("dataset"), str)
+    ):
+        # What the lost source held might have been a block more, which can turn any test round, or a group more.
         reason = "; ".join([*results.empty, outcome.reason])
         outcome = Outcome("cannot-be-checked", reason, outcome.measured)
     return Judged(

@@ -107,6 +107,9 @@ def judge(claim: _Ranks, blocks: Blocks, absent: str, alpha: float) -> Outcome:
     elif len(blocks.names) < 2:
         gaps.append(f"{_blocks(len(blocks.names))} with a result of every method, and a test needs two")
     measured: dict[str, Measured] = {"methods": len(blocks.methods), "blocks": len(blocks.names)}
+    for name, there in (("methods", len(blocks.methods)), ("blocks", len(blocks.names))):
+        if (given := getattr(claim, name, None)) is not None and there < given:
+            gaps.append(f"{given} {name} are printed and the files have {there}")
     if len(blocks.names) < 2 or len(blocks.methods) < needs:
         return Outcome("cannot-be-checked", "; ".join([*gaps, *blocks.notes]), measured)
     mentioned = [getattr(claim, name, None) for name in ("best", "better", "than")]
@@ -383,7 +386,7 @@ def _figure(name: str, given: Decimal | None, value: float, others: list[tuple[s
 
 
 def _count(name: str, given: int | None, value: int) -> list[_Check]:
-    if given is None or given == value:
+    if given is None or given >= value:  # fewer than are printed are a gap, which judge has named
         return []
     return [_Check("contradicted", f"{given} {name} are printed and the files have {value}")]
 

@@ -60,7 +60,11 @@ def judge(claim: ValueClaim, runs: Runs | None, absent: str) -> Outcome:
         failures.append(_more_than_printed(claim, runs, values))
     if len(values) == 1:
         gaps.append("a single seed: it has no standard deviation, and another seed would give another number")
-        if claim.mean is not None and not runs.problems and printed.fit(claim.mean, values[0]) == "differs":
+        if (
+            claim.mean is not None
+            and not (runs.problems or _of_several(claim))
+            and printed.fit(claim.mean, values[0]) == "differs"
+        ):
             failures.append(
                 _Failure("contradicted", f"{claim.mean} is printed and the only result is {printed.shown(values[0])}")
             )
@@ -79,6 +83,13 @@ def judge(claim: ValueClaim, runs: Runs | None, absent: str) -> Outcome:
     if claim.std is None and claim.sem is None and claim.two_sem is None:
         notes.append(f"no std is printed; it is {printed.shown(figures.std)}")
     return _conclude(failures, fine, gaps, notes, measured)
+
+
+def _of_several(claim: ValueClaim) -> bool:
+    """Whether the printed figures are those of several seeds, which a single one can neither bear out nor contradict."""
+    if claim.n is not None:
+        return claim.n > 1
+    return any(one is not None for one in (claim.std, claim.sem, claim.two_sem))
 
 
 def _conclude(

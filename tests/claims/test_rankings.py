@@ -107,6 +107,18 @@ def test_printed_figures_of_friedman(study):
     assert "the F form (Iman and Davenport)" in named.reason
 
 
+def test_fewer_blocks_than_are_printed_contradict_nothing(study):
+    fill(study, table(0.4, 1))
+    for figures in ("blocks = 10", "methods = 12\nblocks = 2", "p = 0.0000001\nblocks = 10"):
+        judged = study.judge(FRIEDMAN + "p_below = 0.05\n" + figures)
+        assert judged.status == "cannot-be-checked", judged.reason
+        assert "are printed and the files have" in judged.reason
+    fill(study, table(0.4, 3))
+    judged = study.judge(FRIEDMAN + "p = 0.0000001\nblocks = 10")
+    assert judged.status == "cannot-be-checked"
+    assert "10 blocks are printed and the files have 6" in judged.reason
+
+
 def test_mean_ranks_that_are_shared(study):
     values = np.array([[[1.0, 2.0, 3.0], [2.0, 1.0, 3.0], [1.0, 2.0, 3.0], [2.0, 1.0, 3.0]]])
     fill(study, values)

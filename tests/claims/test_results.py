@@ -155,5 +155,9 @@ def test_a_source_that_is_lost_leaves_open_what_is_over_all_of_them(study):
     found = study.judge(claim, head + '[[results]]\ntable = "more.csv"')
     assert found.status == "cannot-be-checked"
     assert "more.csv cannot be read" in found.reason
+    # Nor is anything contradicted by what is left.
+    contrary = claim.replace("p_below = 0.05", 'best = "B"')
+    assert study.judge(contrary, head).status == "contradicted"
+    assert study.judge(contrary, head + '[[results]]\ntable = "more.csv"').status == "cannot-be-checked"
     pinned = claim.replace("{ ", '{ dataset = "FD002", ')
     assert study.judge(pinned, head + '[[results]]\ntable = "more.csv"').status == "supported"

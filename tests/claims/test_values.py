@@ -143,6 +143,19 @@ def test_a_single_seed_cannot_be_checked(study):
     assert study.judge(value("mean = 8.1\nn = 1")).status == "contradicted"
 
 
+@pytest.mark.parametrize(
+    "figures",
+    ["mean = 7.72\nstd = 0.66\nn = 5", "mean = 7.72\nn = 5", "mean = 7.72\nstd = 0.66", "mean = 7.72\nsem = 0.3"],
+)
+def test_one_result_does_not_contradict_a_mean_of_several(study, figures):
+    study.write("FD002", "GRACE", {11: 7.151})
+    judged = study.judge(value(figures))
+    assert judged.status == "cannot-be-checked", judged.reason
+    assert "a single seed" in judged.reason
+    # A figure that counts no seeds may be that one's.
+    assert study.judge(value("mean = 7.72")).status == "contradicted"
+
+
 def test_a_nan_is_named_and_never_dropped(study):
     study.write("FD002", "GRACE", {1: 7.0, 2: 7.2, 3: '{"test": {"rmse": NaN}}', 4: 7.4})
     judged = study.judge(value("mean = 7.20\nn = 4"))
