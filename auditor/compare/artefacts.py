@@ -39,7 +39,6 @@ _RESULT_SUFFIXES = frozenset(
 _PACKINGS = frozenset({".gz", ".bz2", ".xz"})
 _SEALED = frozenset({".zst", ".lz4", ".br", ".7z", ".lzma"})  # packed so that the standard library cannot open it
 _LOG_SUFFIXES = frozenset({".log", ".out", ".err", ".txt", ".md", ".html"})
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?")
 _UNPACKED = 1 << 30
 _COLUMN_SUFFIXES = frozenset({".txt", ".dat", ".out", ""})
 _SNIFFED = 1 << 25
@@ -269,7 +268,7 @@ def _same_but_for_time(one: Path, two: Path) -> bool:
     if len(ours) != len(theirs):
         return False
     for a, b in zip(ours, theirs, strict=True):
-        if a == b or _CLOCK.sub("*", names.dated(a)) == _CLOCK.sub("*", names.dated(b)):
+        if a == b or names.CLOCK.sub("*", names.dated(a)) == names.CLOCK.sub("*", names.dated(b)):
             continue
         key = re.split(r"[:=]", a, maxsplit=1)[0].strip()
         if key != re.split(r"[:=]", b, maxsplit=1)[0].strip() or not names.volatile_reason(key):

@@ -28,6 +28,7 @@ DEFAULT_TOLERANCE = 0.01
 IGNORED = "ignored by the user"
 _LISTED = 500  # identical numbers of one file that are listed one by one
 _KEPT = 1000  # values of a found series that are listed
+_TEXT_SHOWN = 40  # characters
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,9 @@ def found(
         if identical > _LISTED:
             notes.append(f"{file.path}: {identical - _LISTED} more identical numbers are not listed")
         metrics.extend(_decided_words(file, settings))
+        undecided = [] if echo else _undecided_words(file, settings, declared)
+        metrics.extend(undecided)
+        gaps.extend(f"{metric.name}: {metric.problem}" for metric in undecided)
     return Metrics(tuple(metrics), evidence, tuple(gaps), tuple(notes))
 
 
@@ -200,6 +204,53 @@ def _decided_words(file: ResultFile, settings: Settings) -> list[Metric]:
                 Metric(name, file.path, False, tuple(series), False, None, tolerance_of(name, leaf, settings))
             )
     return metrics
+
+
+def _undecided_words(file: ResultFile, settings: Settings, declared: set[tuple[str, str]]) -> list[Metric]:
+    """Return the texts that differ where nothing says that they are none of the results: a label, a choice, a sample.
+
+    Dates, random tokens and temporary directories vary in texts too, and so does what a volatile name calls.
+    """
+    metrics = []
+    present = [one for one in file.results if one is not None]
+    for leaf in dict.fromkeys(leaf for one in present for leaf in one.words):
+        name = f"{file.path}:{leaf}"
+        if (file.path, leaf) in declared or names.volatile_reason(leaf) or names.calls_a_run(leaf):
+            continue
+        if names.matches((*settings.decide, *settings.ignore), name, leaf, file.path):
+            continue
+        if len({leaf in one.numbers for one in present}) > 1:
+            continue  # a number that is not in every run: that is told of it
+        series = [
+            [] if one is None else [text for text in one.words.get(leaf, ()) if parse_spelled(text) is None]
+            for one in file.results
+        ]
+        at = _differing_text(series)
+        if at is not None:
+            values = tuple(tuple(_cut(text) for text in one[at : at + 1]) for one in series)
+            problem = f"its texts differ (first {_first(values)}), and whether they are results cannot be told: "
+            problem += "--decide or --ignore it"
+            metrics.append(
+                Metric(name, file.path, False, values, False, None, tolerance_of(name, leaf, settings), problem=problem)
+            )
+    return metrics
+
+
+def _differing_text(series: Sequence[Sequence[str]]) -> int | None:
+    """The place of the first text that is another one in some run, whatever in it may vary from run to run."""
+    for at in range(max(map(len, series))):
+        texts = {one[at] if at < len(one) else None for one in series}
+        if len(texts) > 1 and len({None if text is None else names.unvaried(text) for text in texts}) > 1:
+            return at
+    return None
+
+
+def _first(values: Sequence[Sequence[str]]) -> str:
+    return " and ".join(dict.fromkeys(repr(one[0]) if one else "none" for one in values))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_SHOWN else text[:_TEXT_SHOWN] + "…"
 
 
 def file_rule(pattern: str, path: str, leaf: str) -> bool:

@@ -55,6 +55,8 @@ _DONE = frozenset(
         "logged", "created", "modified",
     }
 )  # fmt: skip
+_RUNS = frozenset({"run", "job", "session", "experiment", "process", "wandb", "mlflow"})
+_CALLED = frozenset({"name", "id", "key", "tag", "dir", "directory", "path", "url", "slug", "folder"})
 _EXECUTED = frozenset({"run", "job", "process", "session", "slurm"})
 _MEMORY = frozenset({"memory", "mem", "rss", "maxrss", "vms", "vram", "ram"})
 _MEMORY_UNITS = frozenset(
@@ -85,6 +87,7 @@ _MONTH_STAMP = rf"{_MONTH}[a-z]*[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\
 _DATED = re.compile(
     rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|(?<!\d)\d{{9,}}(?:\.\d+)?(?!\d)"
 )
+CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?")
 _RANDOM = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
     r"|(?<![0-9a-zA-Z])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])"
@@ -187,6 +190,17 @@ def normalised(path: str) -> str:
 def guessed(path: str) -> str:
     """Return the path with everything replaced by ``*`` that could be a process id, a clock time or a random token."""
     return _GUESSED.sub("*", normalised(path))
+
+
+def calls_a_run(leaf: str) -> bool:
+    """Whether a text of this name (dotted path) would say what the run itself is called, or where it lies."""
+    found = {word for word in words(leaf.rpartition(".")[2]) if not word.isdigit()}
+    return bool(found & _RUNS) and found <= _RUNS | _CALLED
+
+
+def unvaried(text: str) -> str:
+    """Return a text with what may vary from run to run replaced by ``*``: moments, random tokens, temporary places."""
+    return CLOCK.sub("*", guessed(text) if "/" in text or "\\" in text else normalised(text))
 
 
 def echoes_input(path: str) -> bool:

@@ -498,6 +498,41 @@ def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, de
     assert artefact(found, "results.json").outcome == "differs"
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "two"),
+    [
+        ("predictions.csv", "id,label\n1,cat\n2,dog\n", "id,label\n1,cat\n2,cat\n"),
+        ("selection.json", '{"best": "svm", "n": 3}', '{"best": "knn", "n": 3}'),
+        ("samples.jsonl", '{"n": 1, "text": "a b"}\n', '{"n": 1, "text": "a c"}\n'),
+        ("kept.json", '{"n": 1, "kept": ["a", "b"]}', '{"n": 1, "kept": ["a"]}'),
+    ],
+)
+def test_texts_that_may_be_results_are_a_gap_where_they_differ(runs: Any, name: str, one: str, two: str) -> None:
+    found = files(runs, {name: one}, {name: two})
+    assert found.gaps and all("texts differ" in gap or "not in run" in gap for gap in found.gaps)
+    assert artefact(found, name).outcome == "undecided"
+    ignored = files(runs, {name: one}, {name: two}, Settings(ignore=(name,)))
+    assert not ignored.gaps
+    assert not files(runs, {name: one}, {name: one}).gaps
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ('{"n": 1, "started_at": "a"}', '{"n": 1, "started_at": "b"}'),
+        ('{"n": 1, "done": "2026-01-02T03:04:05"}', '{"n": 1, "done": "2026-01-02T03:04:17"}'),
+        ('{"n": 1, "out": "/tmp/tmpab12cd34/model.pt"}', '{"n": 1, "out": "/tmp/tmpzz98yy76/model.pt"}'),
+        ('{"n": 1, "run_name": "brave-elephant"}', '{"n": 1, "run_name": "quiet-otter"}'),
+        ('{"n": 1, "by": "4e1f0a2b9c"}', '{"n": 1, "by": "77ab01cd2f"}'),
+        ('{"n": 1, "took": "0:00:07"}', '{"n": 1, "took": "0:00:09"}'),
+    ],
+)
+def test_texts_that_vary_from_run_to_run_are_none(runs: Any, one: str, two: str) -> None:
+    found = files(runs, {"r.json": one}, {"r.json": two})
+    assert not found.gaps
+    assert artefact(found, "r.json").outcome == "volatile"
+
+
 def test_texts_that_spell_numbers_are_no_evidence_where_equal_and_volatile_by_name(runs: Any) -> None:
     one = {"r.json": '{"version": "2", "time_taken": "1.5", "when": "2024-05-01"}'}
     two = {"r.json": '{"version": "2", "time_taken": "1.7", "when": "2024-05-02"}'}
