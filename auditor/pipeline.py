@@ -629,7 +629,7 @@ def _conclude_study(store: Store, request: Request, where: fingerprint.Where, *,
     gathered = seeds.gather(
         reported, settings, tuple(references.metrics) if references and not references.audit else ()
     )
-    held, lacking = seeds.hold(gathered, references, settings.margins)
+    held, lacking = seeds.hold(gathered, references, settings.margins, settings.seeds)
     study = Study(
         seeds=settings.seeds,
         metrics=held,

@@ -13,7 +13,7 @@ from auditor.records.config import Settings
 from auditor.records.distribution import MetricSeeds
 from auditor.records.environments import Difference, EnvironmentComparison, Expectation, Many, Prediction, Reached
 from auditor.records.run import RunRecord
-from auditor.records.study import Study
+from auditor.records.study import SeedMetric, Study
 from auditor.statistics.detection import excludes_rate_above
 
 CONFIDENCE = 0.95
@@ -117,13 +117,21 @@ def _distribution(study: Study) -> LevelVerdict:
         for metric in study.metrics.values()
         if metric.summary.mean is not None and metric.summary.std is not None
     ]
+    odd = [f"{one.name} is not finite for {_counted(one.summary.nonfinite, 'seed')}" for one in _not_finite(study)]
     measured = {"seeds": float(len(study.seeds) - len(study.lost) - len(study.waiting))}
     said = f"There is nothing to hold {_counted(len(study.seeds), 'seed')} to: name a --reference."
     if told:
         said += f" Their spread (mean ± std): {_and(told[:3], len(told) - 3)}."
     if study.missing:
         said += f" Besides, evidence is missing: {study.missing[0]}."
-    return LevelVerdict("inconclusive" if study.missing else "not-tested", said, measured)
+    elif odd:
+        said += f" Besides, {_and(odd[:3], len(odd) - 3)}."
+    return LevelVerdict("inconclusive" if study.missing or odd else "not-tested", said, measured)
+
+
+def _not_finite(study: Study) -> list[SeedMetric]:
+    """The metrics that are NaN or infinite for some seed."""
+    return [one for one in study.metrics.values() if one.summary.nonfinite]
 
 
 def incomparable(obstacles: Sequence[str], runs: int) -> Judgement:
@@ -454,8 +462,9 @@ def _and(words: Sequence[str], more: int) -> str:
 def exit_code(audit: Audit) -> ExitCode:
     """Return the exit code an audit ends with.
 
-    Where no level is required everything that could be examined is fine; but where nothing could be compared, or a
-    metric that the user declared could not be, the question asked is not answered, and that is inconclusive.
+    Where no level is required everything that could be examined is fine; but where nothing could be compared, a metric
+    that the user declared could not be, or a seed gave no finite value of a metric, the question asked is not answered,
+    and that is inconclusive.
     """
     if audit.state == "failed":
         return ExitCode.PROGRAM_FAILED
@@ -469,7 +478,8 @@ def exit_code(audit: Audit) -> ExitCode:
         return ExitCode.INCONCLUSIVE
     if audit.study is not None:
         told = bool(audit.study.metrics) or audit.divergence is not None or _decides(audit.compared)
-        return ExitCode.OK if told and not audit.study.missing else ExitCode.INCONCLUSIVE
+        whole = not (audit.study.missing or _not_finite(audit.study))
+        return ExitCode.OK if told and whole else ExitCode.INCONCLUSIVE
     unanswered = any(metric.declared and metric.problem for metric in audit.metrics.values())
     if unanswered or not (audit.divergence is not None or _decides(audit.compared)):
         return ExitCode.INCONCLUSIVE

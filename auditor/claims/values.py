@@ -86,7 +86,7 @@ def judge(claim: ValueClaim, runs: Runs | None, absent: str) -> Outcome:
 
 
 def _of_several(claim: ValueClaim) -> bool:
-    """Whether the printed figures are those of several seeds, which a single one can neither bear out nor contradict."""
+    """Whether the printed figures are of several seeds, which a single one neither bears out nor contradicts."""
     if claim.n is not None:
         return claim.n > 1
     return any(one is not None for one in (claim.std, claim.sem, claim.two_sem))

@@ -258,9 +258,12 @@ def gather(runs: Sequence[Reported], settings: Settings, wanted: Sequence[str] =
 
 
 def hold(
-    gathered: Gathered, references: References | None, margins: Margins
+    gathered: Gathered, references: References | None, margins: Margins, asked: Sequence[int] = ()
 ) -> tuple[dict[str, SeedMetric], tuple[str, ...]]:
-    """Hold each metric to its reference: by name, the metrics; and what is missing for a verdict, in words."""
+    """Hold each metric to its reference: by name, the metrics; and what is missing for a verdict, in words.
+
+    A metric that lacks a value for any of the seeds ``asked`` for is held too, and passes by neither rule.
+    """
     from auditor.statistics.reproduction import hold as held_to
     from auditor.statistics.summaries import summarise
 
@@ -273,9 +276,13 @@ def hold(
         reference, result, curve = chosen.get(one.name, ""), None, None
         if references is not None and not reference:
             problem = problem or f"{one.name}: the reference has no such metric"
-        elif references is not None and not problem:
-            result = held_to(one.name, one.values, references.metrics[reference], margins, DRAWS)
-            curve = _curve(one, references.curves.get(reference, ()), margins)
+        elif references is not None:
+            absent = [seed for seed in asked if seed not in one.values]
+            result = held_to(one.name, one.values, references.metrics[reference], margins, DRAWS, absent)
+            curve = None if problem else _curve(one, references.curves.get(reference, ()), margins)
+            if curve is not None and absent and curve.verdict == "reached":
+                said = f"Of {len(one.values)} of {len(asked)} seeds alone: {curve.reason}"
+                curve = msgspec.structs.replace(curve, verdict="inconclusive", reason=said)
         if problem:
             missing.append(problem)
         held[one.name] = SeedMetric(
@@ -461,10 +468,12 @@ def _values(
     elif lacking:
         said = ", ".join(map(str, lacking[:_LISTED])) + (" …" if len(lacking) > _LISTED else "")
         problem = f"no value for seed {said}"
-    values = {seed: _float(one[-1]) for seed, one in series.items() if one}
+    # What is found in several places, or beside what is no number, is no value: nobody knows which is meant.
+    known = {seed: one for seed, one in series.items() if one and seed not in problems}
+    values = {seed: _float(one[-1]) for seed, one in known.items()}
     curves = {}
     if any(len(one) > 1 for one in series.values()):
-        curves = {seed: tuple(map(_float, one)) for seed, one in series.items() if one}
+        curves = {seed: tuple(map(_float, one)) for seed, one in known.items()}
     return Values(name, source, leaf, declared, values, curves, problem)
 
 

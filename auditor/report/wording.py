@@ -144,7 +144,7 @@ def seed_rows(study: Study) -> tuple[SeedRow, ...]:
         rows.append(
             SeedRow(
                 name=plain(metric.name),
-                seeds=str(len(metric.values)),
+                seeds=_of_asked(metric.summary.n, len(study.seeds)),
                 values=_plus_minus(metric.summary.mean, metric.summary.std),
                 reference=f"{_plus_minus(held.reference.mean, held.reference.std)} (n = {held.reference.n})"
                 if held is not None
@@ -155,6 +155,11 @@ def seed_rows(study: Study) -> tuple[SeedRow, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda row: (rank.get(row.verdict, 3), row.name)))
+
+
+def _of_asked(n: int, asked: int) -> str:
+    """How many values a mean is over: ``5``, or ``4 of 5`` where seeds that were asked for gave none."""
+    return str(n) if n == asked else f"{n} of {asked}"
 
 
 def _plus_minus(mean: float | None, std: float | None) -> str:
@@ -173,7 +178,12 @@ def seed_lines(study: Study, verdict: LevelVerdict) -> tuple[str, ...]:
         name = plain(metric.name)
         if metric.problem:
             lines.append(f"{name}: {plain(metric.problem)}")
-        elif metric.held is not None:
+        odd = {seed: value for seed, value in metric.values.items() if isinstance(value, str)}
+        if odd and metric.held is None:  # else the rules' reasons name them
+            more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+            told = ", ".join(f"{value} for seed {seed}" for seed, value in list(odd.items())[:5])
+            lines.append(f"{name}: {told}{more}, which the mean is not over")
+        if metric.held is not None:
             reason = metric.held.calibrated.reason
             if reason[1:] not in verdict.reason:  # which has its first letter in lower case
                 lines.append(f"{name}, calibrated: {plain(reason)}")

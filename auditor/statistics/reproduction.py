@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from scipy import special
 
@@ -70,10 +71,18 @@ def assess(new: Sample, reference: Sample, margins: Margins, among: Arrangements
     )
 
 
-def hold(name: str, new: Mapping[int, float], reference: Reference, margins: Margins, seed: int) -> MetricSeeds:
+def hold(
+    name: str,
+    new: Mapping[int, float],
+    reference: Reference,
+    margins: Margins,
+    seed: int,
+    missing: Sequence[int] = (),
+) -> MetricSeeds:
     """Hold one metric of the new seeds (seed: value) against its reference.
 
-    Values that are not finite are named, enter no mean, and rule ``reached`` out. ``seed`` is that of the random
+    Values that are not finite are named, enter no mean, and rule ``reached`` out, by either rule; so do seeds that were
+    asked for and have no value, which are ``missing``. ``seed`` is that of the random
     arrangements, which are drawn where there are more than ``resampling.EXACT_UP_TO``; the order of the seeds does not
     matter.
     """
@@ -87,10 +96,19 @@ def hold(name: str, new: Mapping[int, float], reference: Reference, margins: Mar
         new=summary,
         reference=reference,
         margins=margins,
-        published=rule.apply(summary, reference),
-        calibrated=_calibrated(finite, unusable, reference, margins, seed),
+        published=rule.apply(summary, reference, unusable, missing),
+        calibrated=_complete(_calibrated(finite, unusable, reference, margins, seed), missing),
         draws=seed,
     )
+
+
+def _complete(calibrated: Calibrated, missing: Sequence[int]) -> Calibrated:
+    """The verdict where seeds are missing: equivalence of those that are left is not that of all."""
+    if not missing or calibrated.verdict != "reached":
+        return calibrated
+    names = ", ".join(map(str, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    reason = f"There is no value for seed{'s' if len(missing) > 1 else ''} {names}. Of the others: {calibrated.reason}"
+    return msgspec.structs.replace(calibrated, verdict="inconclusive", reason=reason)
 
 
 def _calibrated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from auditor.records.distribution import PublishedRule, Reference, Summary
 SEMS = 2.0
 STD_SHARE = 0.2
 _NODES = 200
+_LISTED = 5
 
 
 def chances(n: int, m: int) -> tuple[float, float, float]:
@@ -47,10 +49,13 @@ def _legendre() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return nodes, weights
 
 
-def apply(new: Summary, reference: Reference) -> PublishedRule:
+def apply(
+    new: Summary, reference: Reference, unusable: Sequence[int] = (), missing: Sequence[int] = ()
+) -> PublishedRule:
     """Return what the published rule says of the new seeds; bounds are inclusive, as the rule has it.
 
-    It is inconclusive where a side has fewer than two values, or where a new value is not finite.
+    It is about all seeds that were asked for: inconclusive where a side has fewer than two values, where a new value is
+    not finite (of the seeds ``unusable``), and where seeds are ``missing``.
     """
     sem = reference.std / math.sqrt(reference.n)
     mean_low, mean_high = reference.mean - SEMS * sem, reference.mean + SEMS * sem
@@ -70,9 +75,14 @@ def apply(new: Summary, reference: Reference) -> PublishedRule:
         verdict = "reached" if mean_passes and std_passes else "not-reached"
         if chance[2] is not None:
             reason += f" With so many seeds it passes {100 * chance[2]:.0f} % of true reproductions."
-        if new.nonfinite:
-            verdict = "inconclusive"
-            reason += f" But {new.nonfinite} of {new.n + new.nonfinite} seeds gave no finite value."
+    lacks = [
+        *([f"the metric is not finite for {_seeds(unusable, new.nonfinite)}"] if new.nonfinite else []),
+        *([f"there is no value for {_seeds(missing, len(missing))}"] if missing else []),
+    ]
+    if lacks:
+        asked = new.n + new.nonfinite + len(missing)
+        verdict = "inconclusive"
+        reason += f" That is {new.n} of {asked} seeds, and the rule asks for all of them: {', and '.join(lacks)}."
     return PublishedRule(
         verdict=verdict,  # type: ignore[arg-type]  # one of Outcome
         reason=reason,
@@ -88,3 +98,13 @@ def apply(new: Summary, reference: Reference) -> PublishedRule:
         chance_std=chance[1],
         chance_both=chance[2],
     )
+
+
+def _seeds(seeds: Sequence[int], count: int) -> str:
+    """``seed 3`` or ``seeds 3, 4``; how many where it is not known which."""
+    if not seeds:
+        return f"{count} seed{'' if count == 1 else 's'}"
+    listed = ", ".join(map(str, seeds[:_LISTED])) + (
+        f" and {len(seeds) - _LISTED} more" if len(seeds) > _LISTED else ""
+    )
+    return f"seed{'' if len(seeds) == 1 else 's'} {listed}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from auditor.experiment.study import LOSSES, number_of
 from auditor.records.config import Settings
 from auditor.records.progress import RunEnded, RunStarted
 from auditor.report import json as as_json
-from auditor.report import junit, markdown, terminal
+from auditor.report import junit, markdown, terminal, wording
 from auditor.report.schema import shipped
 from auditor.store import Store
 
@@ -206,6 +207,10 @@ def test_a_seed_that_fails_is_tried_again_and_reported(lab):
     assert sorted(rmse(audit).values) == [1, 3, 4]
     assert audit.levels["distribution-stable"].verdict != "reached"
     assert "seed 2" in audit.study.missing[0]
+    assert rmse(audit).held.published.verdict == "inconclusive"
+    assert "no value for seed 2" in rmse(audit).held.published.reason
+    (row,) = wording.seed_rows(audit.study)
+    assert (row.seeds, row.published) == ("3 of 4", "inconclusive")
     assert pipeline.exit_code(audit) == ExitCode.PROGRAM_FAILED
     problem = pipeline.problem(audit, lab.evidence())
     assert problem is not None
@@ -253,6 +258,10 @@ def test_a_metric_that_is_no_number_is_not_dropped(lab, value):
     metric = rmse(audit)
     assert isinstance(metric.values[2], str)
     assert metric.held.calibrated.unusable == (2,)
+    assert metric.held.published.verdict == "inconclusive"
+    assert "not finite for seed 2" in metric.held.published.reason
+    (row,) = wording.seed_rows(audit.study)
+    assert (row.seeds, row.published) == ("3 of 4", "inconclusive")
     assert audit.levels["distribution-stable"].verdict != "reached"
     assert pipeline.exit_code(audit) != ExitCode.OK
     stored = msgspec.json.decode((lab.evidence() / "audit.json").read_bytes())
@@ -495,6 +504,33 @@ class TestSweep:
         assert audit.study.missing == ("seed 3: there are no results",)
         assert audit.state == "complete"
         assert audit.levels["distribution-stable"].verdict == "inconclusive"
+        assert pipeline.exit_code(audit) == ExitCode.INCONCLUSIVE
+
+    def test_a_file_that_cannot_be_read_hides_no_reference(self, lab, results):
+        place = results / "FD001/ours/seed_10/results.json"
+        for text, said in (
+            ('{"test": ', "no value for seed 10"),
+            ('{"test": {"rmse": NaN}}', "not finite for seed 10"),
+        ):
+            place.write_text(text)
+            shutil.rmtree(lab.evidence("sweep"), ignore_errors=True)
+            audit = self.sweep(lab, results, reference=["rmse=7.5±0.6,n=5"])
+            (row,) = wording.seed_rows(audit.study)
+            assert (row.seeds, row.reference, row.published) == ("2 of 3", "7.5 ± 0.6 (n = 5)", "inconclusive")
+            assert said in rmse(audit).held.published.reason
+            assert audit.levels["distribution-stable"].verdict == "inconclusive"
+            assert pipeline.exit_code(audit) == ExitCode.INCONCLUSIVE
+
+    def test_what_is_whole_ends_with_0_whatever_it_shows(self, lab, results):
+        audit = self.sweep(lab, results, reference=["rmse=7.5±0.6,n=5"])
+        assert audit.levels["distribution-stable"].verdict == "inconclusive"
+        assert pipeline.exit_code(audit) == ExitCode.OK
+
+    def test_nan_is_told_without_a_reference_too(self, lab, results):
+        (results / "FD001/ours/seed_10/results.json").write_text('{"test": {"rmse": NaN}}')
+        audit = self.sweep(lab, results)
+        assert audit.levels["distribution-stable"].verdict == "inconclusive"
+        assert "nan for seed 10" in " ".join(wording.seed_lines(audit.study, audit.levels["distribution-stable"]))
         assert pipeline.exit_code(audit) == ExitCode.INCONCLUSIVE
 
     def test_two_files_of_one_seed_are_refused(self, results):

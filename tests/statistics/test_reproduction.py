@@ -148,6 +148,16 @@ def test_a_seed_that_is_not_finite_is_named_and_never_helps() -> None:
         assert result.published.verdict == "inconclusive"
 
 
+def test_a_seed_that_there_is_no_value_of_rules_a_pass_out_and_undoes_no_difference() -> None:
+    reference = reference_of(normal(30, 7.72, 0.66))
+    new = dict(enumerate(normal(30, 7.7, 0.6), 1))
+    found = hold("rmse", new, reference, Margins(), 1, missing=(31,))
+    assert (found.calibrated.verdict, found.published.verdict) == ("inconclusive", "inconclusive")
+    assert found.calibrated.reason.startswith("There is no value for seed 31. Of the others: The mean is")
+    far = {seed: value + 5 for seed, value in new.items()}
+    assert hold("rmse", far, reference, Margins(), 1, missing=(31,)).calibrated.verdict == "not-reached"
+
+
 def test_a_difference_is_not_undone_by_a_seed_that_is_not_finite() -> None:
     assert held([*normal(10, 20.0), math.nan], normal(10)).calibrated.verdict == "not-reached"
 

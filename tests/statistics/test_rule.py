@@ -73,3 +73,12 @@ def test_it_cannot_be_applied_to_fewer_than_two_seeds(values: list[float], refer
 
 def test_a_seed_without_a_finite_value_cannot_help_it_pass() -> None:
     assert rule.apply(summarise([8.0, 10.0, 12.0, math.nan]), REFERENCE).verdict == "inconclusive"
+
+
+def test_it_is_about_all_seeds_that_were_asked_for() -> None:
+    for values in ([8.0, 10.0, 12.0], [18.0, 20.0, 22.0]):
+        found = rule.apply(summarise(values), REFERENCE, missing=(3, 9))
+        assert found.verdict == "inconclusive"
+        assert "3 of 5 seeds, and the rule asks for all of them: there is no value for seeds 3, 9." in found.reason
+    odd = rule.apply(summarise([8.0, 10.0, 12.0, math.nan]), REFERENCE, unusable=(7,))
+    assert "3 of 4 seeds, and the rule asks for all of them: the metric is not finite for seed 7." in odd.reason
