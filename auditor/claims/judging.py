@@ -270,7 +270,11 @@ def _power(ledger: Ledger, results: Results, seed: int) -> Power:
     for claim in ledger.claim:
         if isinstance(claim, OrderClaim):
             pairs = _pairs(claim, ledger, results)
-            found_orders += power.order_power(sentence(claim), pairs, _alpha(claim, ledger))
+            told = power.order_power(sentence(claim), pairs, _alpha(claim, ledger))
+            found_orders += told
+            if len(told) < len(pairs) or not pairs:
+                which = f"{len(pairs) - len(told)} of {len(pairs)} data sets" if told else "these results"
+                notes.append(f"{sentence(claim)}: of {which} the noise of the seeds is not known (two of each or more)")
     most = max((len(one.values) for one in gather(results.observations, ledger)), default=0)
     rule = power.rule_curve(most, seed) if most > 1 else None
     return Power(tuple(studies), tuple(found_orders), rule, tuple(dict.fromkeys(notes)))

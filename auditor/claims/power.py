@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from auditor.claims.rankings import Blocks
+from auditor.claims.rankings import GROUPS_ENOUGH, Blocks
 from auditor.claims.runs import Runs, group_name, summary
 from auditor.records.claims import OrderPower, PowerPoint, PowerStudy, RuleCurve
 from auditor.statistics import distributions, order, ranks
@@ -33,12 +33,16 @@ def friedman_study(
         groups.setdefault(group_name(one.labels), {})[one.method] = one
     means: list[list[float]] = []
     stds: list[list[float]] = []
-    for by_method in groups.values():
+    for name, by_method in groups.items():
         found_seeds = []
         for method in methods:
             seeds = summary(by_method[method]) if method in by_method else None
             if seeds is None:
-                return f"{blocks.metric}: {method} has fewer than two seeds in some group, so its noise is not known"
+                where = f" on {name}" if name else ""
+                return (
+                    f"{blocks.metric}: {method} has fewer than two seeds{where}, so that the noise of its seeds is not "
+                    "known; two seeds of each method would tell it"
+                )
             found_seeds.append(seeds)
         means.append(_shrunk(found_seeds))
         stds.append([seeds.std for seeds in found_seeds])
@@ -100,8 +104,8 @@ def _point(
     found = ranks.simulate_friedman(np.array(means), np.array(stds), count, simulations, generator)
     power = float(np.mean(found > critical))
     says: Literal["none", "too few", "borderline", "enough"]
-    if count == 1:
-        says = "none"  # the noise of the seeds cannot be seen, whatever the ranks say
+    if count == 1 and groups < GROUPS_ENOUGH:
+        says = "none"  # as claims have it: the noise of the seeds cannot be seen, whatever the ranks say
     elif power >= WANTED:
         says = "enough"
     else:
@@ -125,7 +129,8 @@ def _sentence(points: Sequence[PowerPoint], enough: int | None, groups: int, met
     if enough is not None:
         at = next(one for one in points if one.seeds == enough)
         parts.append(
-            f"{enough} seeds are the fewest with at least {WANTED:.0%} power ({at.power:.0%}, {at.blocks} blocks)"
+            f"{enough} seed{'s are' if enough > 1 else ' is'} the fewest with at least {WANTED:.0%} power "
+            f"({at.power:.0%}, {at.blocks} blocks)"
         )
     else:
         parts.append(f"not even {points[-1].seeds} seeds reach {WANTED:.0%} power ({points[-1].power or 0:.0%})")
@@ -136,10 +141,14 @@ def _sentence(points: Sequence[PowerPoint], enough: int | None, groups: int, met
             shares = f"{low:.0%}" if len(powers) == 1 else f"{low:.0%} to {high:.0%}"
             parts.append(f"{listed(list(powers))} are {what} ({shares})")
     one = points[0]
-    said = f"with 1 there is no test ({one.blocks} block{'s' if one.blocks > 1 else ''}"
-    if one.least_p is not None:
-        said += f", where even full agreement gives p = {one.least_p:.2g}, and the seeds' noise cannot be seen"
-    parts.append(said + ")")
+    if one.says == "none":
+        said = f"with 1 there is no test ({one.blocks} block{'s' if one.blocks > 1 else ''}"
+        if one.least_p is not None:
+            even = "even " if one.least_p > 0.01 else ""
+            said += f", where {even}full agreement gives p = {one.least_p:.2g}"
+        parts.append(f"{said}; of fewer than {GROUPS_ENOUGH} data sets the seeds' noise cannot be seen)")
+    else:
+        parts.append(f"with 1 the {groups} data sets are the blocks")
     return f"{shape}: {'; '.join(parts)}"
 
 

@@ -23,9 +23,8 @@ from auditor.records.claims import (
 from auditor.statistics import order, ranks
 
 WANTED_POWER = 0.8
-_GROUPS_ENOUGH = (
-    6  # data sets with one seed each that can stand for blocks: fewer say nothing by any rank test of pairs
-)
+GROUPS_ENOUGH = 6
+"""Data sets with one seed each that can stand for blocks: fewer say nothing by any rank test of pairs."""
 
 _Ranks = RankClaim | FriedmanClaim | PostHocClaim | AgreementClaim | CriticalDifferenceClaim
 
@@ -99,10 +98,10 @@ def judge(claim: _Ranks, blocks: Blocks, absent: str, alpha: float) -> Outcome:
     gaps = list(blocks.gaps)
     if len(blocks.methods) < needs:
         gaps.append(f"{needs} methods are needed, and there {_is(len(blocks.methods), 'method')}")
-    if blocks.seeds == 1 and blocks.groups < _GROUPS_ENOUGH:
+    if blocks.seeds == 1 and blocks.groups < GROUPS_ENOUGH:
         gaps.append(
             f"a single seed: {_blocks(len(blocks.names))}, and the noise of the seeds cannot be seen "
-            f"({_GROUPS_ENOUGH} data sets or more could be blocks with one seed each)"
+            f"({GROUPS_ENOUGH} data sets or more could be blocks with one seed each)"
         )
     elif len(blocks.names) < 2:
         gaps.append(f"{_blocks(len(blocks.names))} with a result of every method, and a test needs two")

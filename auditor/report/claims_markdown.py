@@ -75,4 +75,6 @@ def _power(power: Power) -> list[str]:
             lines.append(f"| {escaped(plain(one.claim))} | {few} | {one.needed if one.needed else 'over 10,000'} |")
     if power.rule is not None:
         lines += ["", "### How often the published rule passes", "", claims.rule_sentence(power.rule)]
+    if power.notes:
+        lines += ["", "### How many seeds: what cannot be told"]
     return lines + [f"\nNo power curve: {escaped(plain(note))}" for note in power.notes]

@@ -127,6 +127,9 @@ def _power(power: Power) -> Iterable[RenderableType]:
         yield Text()
         yield Text("How often the published rule passes", style="bold")
         yield indented(Text(claims.rule_sentence(power.rule)))
+    if power.notes:
+        yield Text()
+        yield Text("How many seeds: what cannot be told", style="bold")
     for note in power.notes:
         yield item(Text(f"no power curve: {plain(note)}", style="yellow"))
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from auditor.claims import power
+from auditor.report import claims_markdown, claims_terminal
 
 CLAIM = '[[claim]]\nkind = "friedman"\nof = { metric = "rmse" }\np_below = 0.05'
+ORDER = '\n[[claim]]\nkind = "order"\nof = { metric = "rmse" }\nbetter = "GRACE"\nthan = "GABA"'
 METHODS = ("GRACE", "GABA", "Uniform", "DWA", "PCGrad", "CAGrad", "IMTL", "NashMTL", "RLW")
 
 
@@ -35,6 +37,31 @@ def test_why_five_seeds(nine_by_ten):
     # Three seeds, six blocks: W must be 15.507 / 48.
     assert found.points[2].least_w == pytest.approx(15.507 / 48, abs=1e-4)
     assert "with 1 there is no test (2 blocks" in found.says
+
+
+@pytest.mark.parametrize(("datasets", "status", "says"), [(5, "cannot-be-checked", "none"), (6, "supported", "enough")])
+def test_one_seed_is_a_test_of_six_data_sets_wherever_it_is_said(study, datasets, status, says):
+    rng = np.random.default_rng(1)
+    for dataset in range(datasets):
+        for place, method in enumerate(METHODS):
+            study.write(f"FD{dataset}", method, (10 + 0.5 * place + rng.normal(0, 0.5, 2)).tolist())
+    (found,) = study.examine(CLAIM, with_power=True).power.studies
+    assert found.points[0].says == says
+    if says == "none":
+        assert "with 1 there is no test (5 blocks, where full agreement gives p = " in found.says
+        assert "of fewer than 6 data sets the seeds' noise cannot be seen" in found.says
+    else:
+        assert "1 seed is the fewest" in found.says and "with 1 the 6 data sets are the blocks" in found.says
+    for path in study.root.glob("phase1/*/*/seed_2/results.json"):
+        path.unlink()
+    report = study.examine(CLAIM + ORDER, with_power=True)
+    assert report.claims[0].status == status
+    # Of a single seed there is no curve; the report says why, under a heading of its own.
+    assert report.power.studies == () and report.power.orders == ()
+    assert "CAGrad has fewer than two seeds on FD0, so that the noise of its seeds is not known" in report.power.notes[0]
+    assert "GRACE beats GABA in rmse: of these results the noise of the seeds is not known" in report.power.notes[1]
+    assert "How many seeds: what cannot be told" in claims_terminal.render(report, width=100)
+    assert "### How many seeds: what cannot be told" in claims_markdown.render(report)
 
 
 def test_the_same_seed_gives_the_same_curve(nine_by_ten):
