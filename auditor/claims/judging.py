@@ -192,6 +192,8 @@ def _best(group: Sequence[Runs], lower: bool, alpha: float, deterministic: Seque
     if len(usable) < 2:
         return None
     winner, first = sorted(usable, key=lambda pair: pair[1].mean if lower else -pair[1].mean)[0]
+    if not all(order.enough(first, seeds) for _, seeds in usable):
+        return None
     p = [order.judged_p(first, seeds) for one, seeds in usable if one is not winner]
     return winner if all(value < alpha for value in ranks.holm(p)) else None
 

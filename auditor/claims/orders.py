@@ -119,6 +119,9 @@ def _compared(
     p = order.judged_p(first, second)
     gain = -found.difference if lower else found.difference
     needed = order.seeds_needed(found.difference, first, second, alpha, WANTED_POWER)
+    enough = order.enough(first, second)
+    if needed is not None and (first.std > 0 or second.std > 0):
+        needed = max(needed, order.LEAST)
     detectable = order.smallest_detectable(first, second, alpha, WANTED_POWER)
     measured: dict[str, Measured] = {
         "mean_better": first.mean,
@@ -152,6 +155,14 @@ def _compared(
             f"{claim.better} {first.mean:.5g} against {claim.than} {second.mean:.5g}: the difference {size:.3g} is "
             f"{size / found.standard_error:.2g} times its standard error {found.standard_error:.3g} "
             f"({tests})"
+        )
+    if not enough and p < alpha:
+        few = min(first.n, second.n)
+        return Outcome(
+            "not-supported",
+            f"{noise}; with {few} seeds of a method that may be chance, in up to one of eight pairs of equal methods: "
+            f"an order takes at least {order.LEAST} seeds of each",
+            measured,
         )
     if gain > 0 and p < alpha:
         return Outcome("supported", noise, measured)

@@ -163,7 +163,7 @@ def listed(numbers: Sequence[int]) -> str:
 def order_power(
     sentence: str, groups: Mapping[str, tuple[Runs | None, Runs | None]], alpha: float
 ) -> tuple[OrderPower, ...]:
-    """The power of an order claim at the differences measured, with 2 to 10 seeds of each method, in each group."""
+    """The power of an order claim at the differences measured, with 3 to 10 seeds of each method, in each group."""
     found = []
     for name, pair in groups.items():
         seeds = [None if runs is None else summary(runs) for runs in pair]
@@ -173,9 +173,10 @@ def order_power(
         difference = first.mean - second.mean
         power = {
             str(count): order.power(difference, first._replace(n=count), second._replace(n=count), alpha)
-            for count in range(2, 11)
+            for count in range(order.LEAST, 11)
         }
         needed = order.seeds_needed(difference, first, second, alpha, WANTED)
+        needed = None if needed is None else max(needed, order.LEAST)
         title = f"{sentence} ({name})" if len(groups) > 1 else sentence
         found.append(OrderPower(title, difference, power, needed))
     return tuple(found)

@@ -213,7 +213,7 @@ class PowerPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OrderPower(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The power of one order claim in one group with 2, 3, … seeds of each method, at the difference measured."""
+    """The power of one order claim in one group with 3, 4, … seeds of each method, at the difference measured."""
 
     claim: str
     difference: float

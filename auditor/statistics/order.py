@@ -10,6 +10,9 @@ from typing import NamedTuple
 from auditor.statistics.distributions import noncentral_t_sf, t_quantile, t_sf
 from auditor.statistics.ranks import least_number
 
+LEAST = 3
+"""The seeds of each method from which on the tests of two means keep their rates, whatever the seeds' shape."""
+
 
 class Seeds(NamedTuple):
     """What the seeds of one method amount to: how many, their mean and their standard deviation (n − 1)."""
@@ -40,6 +43,11 @@ def seeds_of(values: Sequence[float]) -> Seeds:
         raise ValueError("at least two finite values are needed")
     mean = math.fsum(values) / len(values)
     return Seeds(len(values), mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)))
+
+
+def enough(first: Seeds, second: Seeds) -> bool:
+    """Whether there are seeds enough of both to be told apart: ``LEAST``, or none that vary."""
+    return all(one.n >= LEAST or one.std == 0 for one in (first, second))
 
 
 def welch(first: Seeds, second: Seeds, alpha: float = 0.05) -> Difference:

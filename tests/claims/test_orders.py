@@ -186,6 +186,29 @@ def test_three_seeds_against_many_are_judged_by_the_more_careful_test(study):
     assert judged.status != "supported"
 
 
+def test_two_seeds_of_each_show_no_order_in_either_direction(study):
+    # Two modes far apart: the permutation test could not tell (p = 1/3), Welch's test says p = 0.006.
+    study.write("FD002", "GRACE", [7.00, 7.01])
+    study.write("FD002", "GABA", [8.00, 8.02])
+    for head in (HEAD, HEAD.replace("lower_is_better", "higher_is_better")):
+        judged = study.judge(ORDER, head)
+        assert judged.measured["p"] < 0.01
+        assert judged.status == "not-supported"
+        assert "an order takes at least 3 seeds of each" in judged.reason
+        assert judged.measured["seeds_needed"] == 3
+    assert not any(cell.best for cell in study.examine(ORDER).results)
+    # Nor two against many.
+    for path in study.root.glob("phase1/FD002/GABA/*/results.json"):
+        path.unlink()
+    study.write("FD002", "GABA", dict(enumerate([8.0, 8.1, 8.2, 8.05, 8.15], 11)))
+    assert study.judge(ORDER).status == "not-supported"
+    # A method that depends on no seed needs no more than one.
+    (study.root / "phase1/FD002/GRACE/seed_2/results.json").unlink()
+    assert study.judge(ORDER, 'deterministic = ["GRACE"]\n' + HEAD).status == "supported"
+    study.write("FD002", "GRACE", [7.00, 7.01, 7.02])
+    assert study.judge(ORDER).status == "supported"
+
+
 def test_permutation_is_told_beside_welch(study):
     study.write("FD002", "GRACE", [7.0, 7.1, 7.2])
     study.write("FD002", "GABA", [8.0, 8.1, 8.2])

@@ -58,7 +58,9 @@ def test_one_seed_is_a_test_of_six_data_sets_wherever_it_is_said(study, datasets
     assert report.claims[0].status == status
     # Of a single seed there is no curve; the report says why, under a heading of its own.
     assert report.power.studies == () and report.power.orders == ()
-    assert "CAGrad has fewer than two seeds on FD0, so that the noise of its seeds is not known" in report.power.notes[0]
+    assert (
+        "CAGrad has fewer than two seeds on FD0, so that the noise of its seeds is not known" in report.power.notes[0]
+    )
     assert "GRACE beats GABA in rmse: of these results the noise of the seeds is not known" in report.power.notes[1]
     assert "How many seeds: what cannot be told" in claims_terminal.render(report, width=100)
     assert "### How many seeds: what cannot be told" in claims_markdown.render(report)
