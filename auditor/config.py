@@ -185,7 +185,8 @@ def parse_seeds(text: str) -> tuple[int, ...] | int:
     if len(words) == 1 and words[0].isdecimal():
         count = int(words[0])
         if not 2 <= count <= MOST_SEEDS:
-            raise _bad_seeds(text, "one seed has no spread" if count < 2 else f"more than {MOST_SEEDS:,} are too many")
+            few = "one seed has no spread" if count else "no seeds are no study"
+            raise _bad_seeds(text, few if count < 2 else f"more than {MOST_SEEDS:,} are too many")
         return count
     seeds: list[int] = []
     for word in words:
@@ -243,8 +244,11 @@ def parse_figures(text: str) -> tuple[str, Reference] | None:
     match = _FIGURES.match(text.strip())
     if match is None:
         return None
+    mean, std, n = float(match["mean"]), float(match["std"]), int(match["n"])
     try:
-        return match["name"].strip(), Reference(float(match["mean"]), float(match["std"]), int(match["n"]))
+        if n == 1 and std > 0:
+            raise ValueError(f"a single seed has no standard deviation, and ±{match['std']} is given: write ±0")
+        return match["name"].strip(), Reference(mean, std, n)
     except ValueError as error:
         raise UsageError(
             "bad-reference", f"--reference {text!r}: {error}", "give for instance --reference rmse=7.72±0.66,n=5"

@@ -134,6 +134,8 @@ def _check(ledger: Ledger) -> None:
                 raise bad(f"{where}: of must name one method")
             if claim.n is not None and claim.n < 1:
                 raise bad(f"{where}: n = {claim.n} is no number of seeds")
+            if claim.n == 1 and any(one is not None for one in (claim.std, claim.sem, claim.two_sem)):
+                raise bad(f"{where}: a single seed (n = 1) has no standard deviation, and one is given")
             if claim.scale <= 0:
                 raise bad(f"{where}: scale must be above 0")
             for name in ("std", "sem", "two_sem"):

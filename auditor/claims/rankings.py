@@ -97,7 +97,9 @@ def judge(claim: _Ranks, blocks: Blocks, absent: str, alpha: float) -> Outcome:
     needs = 2 if isinstance(claim, PostHocClaim | CriticalDifferenceClaim) else 3
     gaps = list(blocks.gaps)
     if len(blocks.methods) < needs:
-        gaps.append(f"{needs} methods are needed, and there {_is(len(blocks.methods), 'method')}")
+        gaps.append(
+            f"{needs} methods are needed, and there {'is' if len(blocks.methods) == 1 else 'are'} {len(blocks.methods)}"
+        )
     if blocks.seeds == 1 and blocks.groups < GROUPS_ENOUGH:
         gaps.append(
             f"a single seed: {_blocks(len(blocks.names))}, and the noise of the seeds cannot be seen "
@@ -424,10 +426,6 @@ def ranking(blocks: Blocks, alpha: float) -> Ranking | None:
 def _few(names: Sequence[str], shown: int = 6) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
-
-
-def _is(count: int, noun: str) -> str:
-    return f"is {count} {noun}" if count == 1 else f"are {count} {noun}s"
 
 
 def _blocks(count: int) -> str:

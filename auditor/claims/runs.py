@@ -37,7 +37,12 @@ class Runs(NamedTuple):
         """All that keeps these runs from being what a claim could rest on."""
         said = [f"{_seed_name(seed)}: {why}" for seed, why in self.broken.items()]
         if self.unseeded:
-            said.append(f"the seeds of {len(self.unseeded)} results are not recorded")
+            count = len(self.unseeded)
+            said.append(
+                f"the seeds of {count} results are not recorded"
+                if count > 1
+                else "the seed of one result is not recorded"
+            )
         return (*said, *self.gaps)
 
     @property

@@ -37,6 +37,13 @@ def describe(event: Progress) -> str:
     return ", ".join(parts)
 
 
+def _counted(event: RunStarted) -> str:
+    """``run 3 of 5``; a run that is tried again is numbered beyond those that were asked for."""
+    if event.number > event.of:
+        return f"run {event.number} (a further attempt)"
+    return f"run {event.number} of {event.of}"
+
+
 def started(event: RunStarted) -> str:
     """The line for the start of a run."""
     if event.trial:
@@ -44,11 +51,11 @@ def started(event: RunStarted) -> str:
     seed = f", seed {event.seed}" if event.seed is not None else ""
     # Why it is not the stronger means is in run.json; only what is not isolated at all must be known at once.
     if event.isolation is None:
-        return f"run {event.number} of {event.of}{seed}"
+        return f"{_counted(event)}{seed}"
     parts = event.isolation.reason.split("; ") if event.number == 1 else []
     open_to = "; ".join(part for part in parts if "not isolated" in part)
     why = f" ({open_to})" if open_to else ""
-    return f"run {event.number} of {event.of}{seed}, kept apart by {event.isolation.kind}{why}"
+    return f"{_counted(event)}{seed}, kept apart by {event.isolation.kind}{why}"
 
 
 def ended(event: RunEnded) -> str:
@@ -106,7 +113,7 @@ class Screen:
                     self._say(started(event))
                 if self._bar is not None:
                     seed = f", seed {event.seed}" if event.seed is not None and self._of > 2 else ""
-                    text = f"run {event.number} of {event.of}{seed}"
+                    text = f"{_counted(event)}{seed}"
                     if event.trial:
                         text = f"why they differ, trial {event.number}"
                     self._tasks[event.number] = self._bar.add_task(text, total=None, said="")

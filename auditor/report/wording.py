@@ -183,6 +183,13 @@ def seed_lines(study: Study, verdict: LevelVerdict) -> tuple[str, ...]:
             more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
             told = ", ".join(f"{value} for seed {seed}" for seed, value in list(odd.items())[:5])
             lines.append(f"{name}: {told}{more}, which the mean is not over")
+        if (n := metric.summary.n) > 1 and metric.summary.std == 0:
+            said = f"all {n} seeds have the same value" if n > 2 else "both seeds have the same value"
+            lines.append(f"{name}: {said}: the seed has no effect on this metric, which tells nothing of how it varies")
+        if metric.held is not None and metric.held.reference.n > 1 and metric.held.reference.std == 0:
+            lines.append(
+                f"{name}: the reference's std is 0, so that only seeds that do not vary pass the published rule"
+            )
         if metric.held is not None:
             reason = metric.held.calibrated.reason
             if reason[1:] not in verdict.reason:  # which has its first letter in lower case

@@ -48,6 +48,8 @@ def test_a_ledger_keeps_the_digits_that_were_written():
         (HEAD + CLAIM + "n = 0", "n = 0"),
         (HEAD + CLAIM + "n = 2.5", "expected"),
         (HEAD + CLAIM + "std = -1", "std is negative"),
+        (HEAD + CLAIM + "std = 0.6\nn = 1", "a single seed (n = 1) has no standard deviation"),
+        (HEAD + CLAIM + "sem = 0.6\nn = 1", "a single seed (n = 1) has no standard deviation"),
         (HEAD + CLAIM + "ddof = 2", "ddof"),
         (HEAD + CLAIM.replace("mean = 7.72", "n = 5"), "needs a mean"),
         (HEAD + CLAIM.replace(', metric = "rmse"', ""), "of must name one metric"),

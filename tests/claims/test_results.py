@@ -83,6 +83,8 @@ def test_seeds_that_are_not_recorded(study):
     assert found.status == "cannot-be-checked"
     assert "the seeds of 3 results are not recorded" in found.reason
     assert found.measured["mean"] == pytest.approx(7.2)
+    head, first = ROWS.replace(",seed,", ",other,").splitlines()[:2]
+    assert "the seed of one result is not recorded" in judged(study, f"{head}\n{first}\n").reason
 
 
 @pytest.mark.parametrize(

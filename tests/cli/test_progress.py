@@ -18,6 +18,8 @@ def test_words() -> None:
         "run 1 of 2, seed 7, kept apart by copy ('x' is not isolated)"
     )
     assert started(RunStarted(2, 2, 7, Isolation("copy", "no overlay"))) == "run 2 of 2, seed 7, kept apart by copy"
+    # What is tried again is numbered beyond the runs that were asked for.
+    assert started(RunStarted(8, 5, 3, None)) == "run 8 (a further attempt), seed 3"
     assert ended(RunEnded(2, 75.0, Ending("stopped", None))) == "run 2: ended at its first divergence after 1 min 15 s"
 
 

@@ -64,6 +64,11 @@ def test_seeds_that_cannot_be_used(text: str, slug: str) -> None:
     refused(slug, seeds=text)
 
 
+def test_no_seeds_are_not_one_seed() -> None:
+    assert "no seeds are no study" in refused("bad-seeds", seeds="0").what
+    assert "one seed has no spread" in refused("bad-seeds", seeds="1").what
+
+
 @given(st.text(alphabet="0123456789,- "))
 def test_seeds_are_distinct_or_refused(text: str) -> None:
     try:
@@ -98,7 +103,11 @@ def test_what_are_no_figures(text: str) -> None:
     assert parse_figures(text) is None
 
 
-@pytest.mark.parametrize("text", ["a=1±-1,n=3", "a=1±1,n=0", "a=1e999±1,n=3"])
+def test_a_single_value_may_be_a_reference() -> None:
+    assert parse_figures("rmse=7.72±0,n=1") == ("rmse", Reference(7.72, 0.0, 1))
+
+
+@pytest.mark.parametrize("text", ["a=1±-1,n=3", "a=1±1,n=0", "a=1e999±1,n=3", "a=1±0.5,n=1"])
 def test_figures_of_no_sample(text: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_figures(text)

@@ -526,6 +526,14 @@ class TestSweep:
         assert audit.levels["distribution-stable"].verdict == "inconclusive"
         assert pipeline.exit_code(audit) == ExitCode.OK
 
+    def test_seeds_that_change_nothing_are_told(self, lab, results):
+        for seed in (1, 2, 10):
+            (results / f"FD001/ours/seed_{seed}/results.json").write_text('{"test": {"rmse": 10.0}}')
+        audit = self.sweep(lab, results, reference=["rmse=10±0,n=5"])
+        said = " ".join(wording.seed_lines(audit.study, audit.levels["distribution-stable"]))
+        assert "all 3 seeds have the same value: the seed has no effect on this metric" in said
+        assert "the reference's std is 0" in said
+
     def test_nan_is_told_without_a_reference_too(self, lab, results):
         (results / "FD001/ours/seed_10/results.json").write_text('{"test": {"rmse": NaN}}')
         audit = self.sweep(lab, results)
