@@ -137,6 +137,7 @@ class _Seen:
                 self.values[layer, fleet.facts[fact].name].add(fact)
         self._told: dict[Teller, list[bool]] = {}
         self._lacking: dict[Name, Lacking] = {}
+        self._none: dict[tuple[Teller | None, str, tuple[int, ...]], int] = {}
         self.members_of: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, member in enumerate(fleet.members):
             for layer, number in member.items():
@@ -193,10 +194,19 @@ class _Seen:
             count = len(self.fleet) - self.held(name)
             none = 0
             if count:
-                says = self.says(teller_of(name))
-                none = sum(says) - sum(says[member] for member in self.holders(name))
+                teller = teller_of(name)
+                # Facts that came together, as the packages of one kind of machine, are had by the same members.
+                key = (teller, name[0], self.held_by(name))
+                if key not in self._none:
+                    says = self.says(teller)
+                    self._none[key] = sum(says) - sum(says[member] for member in self.holders(name))
+                none = self._none[key]
             self._lacking[name] = Lacking(none, count - none)
         return self._lacking[name]
+
+    def held_by(self, name: Name) -> tuple[int, ...]:
+        """The distinct layers that have a fact which not all members have."""
+        return tuple(self._holders.get(name, ()))
 
     def says(self, teller: Teller | None) -> Sequence[bool]:
         """Of each member whether it says, by ``risks.tells`` of a rule, that a fact that it lacks is absent."""
@@ -360,6 +370,7 @@ class _Spread:
             for fact in wanted[layer].intersection(fleet.layers[one]):
                 self.groups[layer, fact] |= numbers
         self._sizes: dict[tuple[Teller | None, bool], Counter[int]] = {}
+        self._first: dict[tuple[Teller | None, bool, str, tuple[int, ...]], tuple[int, ...]] = {}
 
     def separation(self, name: Name, one: Difference) -> Separation:
         layer, _ = name
@@ -395,12 +406,16 @@ class _Spread:
     def _lacking(self, name: Name, none: bool) -> Sequence[int]:
         """The first groups of which members lack a fact: so that ``none`` says whether it is known to be absent."""
         teller = teller_of(name)
-        says = self.seen.says(teller)
-        if (teller, none) not in self._sizes:
-            self._sizes[teller, none] = Counter(of for of, told in zip(self.of, says, strict=True) if told is none)
-        having = Counter(self.of[member] for member in self.seen.holders(name) if says[member] is none)
-        sizes = self._sizes[teller, none]
-        return list(islice((number for number in sorted(sizes) if having[number] < sizes[number]), _LISTED))
+        key = (teller, none, name[0], self.seen.held_by(name))
+        if key not in self._first:
+            says = self.seen.says(teller)
+            if (teller, none) not in self._sizes:
+                self._sizes[teller, none] = Counter(of for of, told in zip(self.of, says, strict=True) if told is none)
+            having = Counter(self.of[member] for member in self.seen.holders(name) if says[member] is none)
+            sizes = self._sizes[teller, none]
+            lacking = (number for number in sorted(sizes) if having[number] < sizes[number])
+            self._first[key] = tuple(islice(lacking, _LISTED))
+        return self._first[key]
 
 
 def _rank(separation: Separation) -> tuple[int, int, str, str]:
