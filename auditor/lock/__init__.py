@@ -12,7 +12,7 @@ from auditor.errors import EvidenceError, UsageError
 from auditor.lock import distributions, environment, toml
 from auditor.lock.pins import read_unpinned
 from auditor.records.fingerprint import Fingerprint, Known
-from auditor.records.lock import ENVIRONMENT, PYLOCK, LeftOut, Lock
+from auditor.records.lock import ENVIRONMENT, PYLOCK, Exactly, LeftOut, Lock
 from auditor.store import open_regular, writing
 
 LARGEST = 16 << 20
@@ -120,6 +120,20 @@ def installed_in(described: Fingerprint) -> dict[str, str]:
     }
 
 
+def versions_of(lock: Lock, found: Fingerprint) -> dict[str, str]:
+    """The versions to pin, by normalised name: those of the lock, else those that were ``found``.
+
+    ``python`` is among them, which conda has as a package.
+    """
+    versions = installed_in(found)
+    python = found.layers.get("interpreter", {}).get("version")
+    if isinstance(python, Known):
+        versions["python"] = str(python.value)
+    versions |= {pinned.name: pinned.version for pinned in lock.distributions if pinned.version}
+    wanted = lock.facts.get("interpreter", {}).get("version")
+    return {**versions, "python": str(wanted.value)} if isinstance(wanted, Exactly) else versions
+
+
 def _check_ours(path: Path, is_ours: Callable[[str], bool]) -> None:
     text = _text(path)
     if text is not None and not is_ours(text):
@@ -165,4 +179,4 @@ def _damaged(path: Path, why: str) -> EvidenceError:
     return EvidenceError("damaged-lock", f"{path}: {why}", "write it anew with auditor lock, or restore it")
 
 
-__all__ = ["Written", "check_same", "installed_in", "read", "read_unpinned", "write"]
+__all__ = ["Written", "check_same", "installed_in", "read", "read_unpinned", "versions_of", "write"]

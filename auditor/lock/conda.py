@@ -76,7 +76,7 @@ def judge(text: str, installed: Mapping[str, str] = {}) -> str | None:
         exact = "*" not in build if equals else len(version.split(".")) >= 3
         if exact:
             return None
-    return f"pin: {name}=={installed.get(canonicalize_name(name), '<version>')}"
+    return f"pin: {name}=={installed.get(canonicalize_name(name)) or '<version>'}"
 
 
 def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:

@@ -37,7 +37,7 @@ def unpinned_in_pyproject(
             found.append(Unpinned(file, line, judged.kind, requirements.shown(requirement), judged.advice))
     for name, constraint in _poetry(declared):
         if not _exact(constraint):
-            version = installed.get(canonicalize_name(name), "<version>")
+            version = installed.get(canonicalize_name(name)) or "<version>"
             advice = f'pin: {name} = "{version}"'
             found.append(Unpinned(file, _line(text, name), "distribution", f'{name} = "{constraint}"', advice))
     return tuple(sorted(found, key=lambda one: (one.line, one.text)))

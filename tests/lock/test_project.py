@@ -76,6 +76,9 @@ dependencies:
         (12, "git+https://example.org/x@main"),
     ]
     assert found[3].advice == "pin: torch==2.13.0"
+    assert found[0].advice == "pin: python==<version>"
+    known = unpinned_in_environment(text, "environment.yml", {**INSTALLED, "python": "3.9.18"})
+    assert known[0].advice == "pin: python==3.9.18"
 
 
 @pytest.mark.parametrize(
