@@ -30,7 +30,7 @@ from auditor.records.progress import Event
 from auditor.records.run import RunRecord
 from auditor.records.study import References, Study
 from auditor.report.wording import ending, plain
-from auditor.store import HOME, Store, open_regular
+from auditor.store import HOME, Store, damaged, open_regular
 
 if TYPE_CHECKING:
     from auditor.compare.inputs import Reader
@@ -201,7 +201,7 @@ def lock(target: str | None, python: str | None, directory: Path, stdin: Callabl
 
     executable = description.find(python)
     here = fingerprint.describe(executable)
-    described = here if target is None else locking.check_same(Reader(stdin).read_one(target), here)
+    described = here if target is None else locking.check_same(_read_one(Reader(stdin), target), here)
     return locking.write(described, executable, directory, Path.cwd(), _why_locked, variables.OF_A_PROCESS)
 
 
@@ -235,7 +235,7 @@ def verify(
     locked = locking.read(lock_directory)
     if target is not None:
         reader = Reader(stdin)
-        found = reader.read_one(target)
+        found = _read_one(reader, target)
         subject = Target("fingerprint" if reader.fleet.subjects[0].kind == "fingerprint" else "audit", target)
     elif image is not None:
         found, subject = fingerprint.describe_image(image, python), Target("image", image)
@@ -243,9 +243,14 @@ def verify(
         found, subject = fingerprint.describe(python), Target("interpreter", python or "")
     skipped = tuple(layer for layer in LOCKED_LAYERS if layers and layer not in layers)
     held = drift.hold(locked, found, skipped, variables.OF_A_PROCESS)
-    versions = {pinned.name: pinned.version for pinned in locked.distributions if pinned.version}
-    unpinned = locking.read_unpinned(Path.cwd(), {**locking.installed_in(found), **versions})
+    unpinned = locking.read_unpinned(Path.cwd(), locking.versions_of(locked, found))
     return drift.conclude(held, subject, skipped, unpinned, strict)
+
+
+def _read_one(reader: Reader, target: str) -> Fingerprint:
+    found = reader.read_one(target)
+    _believed(reader)
+    return found
 
 
 def exit_code_of_drift(drift: Drift) -> int:
@@ -279,6 +284,8 @@ def compare_environments(
         raise UsageError(
             "bad-usage", "--tolerance is for metrics, which fingerprints have none of", "leave it out, or name audits"
         )
+    if not audits:
+        _believed(reader)
     notes = tuple(f"not looked at: {entry}" for entry in reader.passed_by)
     if len(reader.fleet) == 2:
         return _pair(reader, audits, tolerances, notes)
@@ -429,12 +436,33 @@ def _side(reader: Reader, index: int) -> Side:
     """One of the audits to compare; without runs where only its ``audit.json`` was named."""
     from auditor.compare.together import Side
 
-    name, fingerprint = reader.fleet.subjects[index].name, reader.fleet.fingerprint(index)
+    name, environment = reader.fleet.subjects[index].name, reader.fleet.fingerprint(index)
     if index not in reader.audits:
-        return Side(name, None, (), fingerprint)
+        return Side(name, None, (), environment)
     store = Store.open(reader.audits[index])
     runs = tuple(store.evidence(number) for number in store.runs())
-    return Side(name, store.read_request(Request), runs, fingerprint)
+    doubt = _doubt(store, runs[0]) if runs else ""
+    return Side(name, store.read_request(Request), runs, environment, doubt)
+
+
+def _doubt(store: Store, run: RunEvidence) -> str:
+    """What the traces of a run tell otherwise than the fingerprint beside them; empty where they contradict nothing."""
+    finished = run.run.ending.status == "ok"
+    project = Path(store.header.project)
+    told = fingerprint.from_traces(run.processes, "elsewhere", None, project, run.run.image, finished=finished)
+    found = fingerprint.contradictions(told, store.read_fingerprint())
+    more = f", and so on ({len(found)} facts)" if len(found) > 1 else ""
+    return f"fingerprint.json is not of these runs: {found[0]}{more}" if found else ""
+
+
+def _believed(reader: Reader) -> None:
+    """Raise EvidenceError ``damaged-evidence`` where the fingerprint of an audit that was read is of other runs."""
+    for path in reader.audits.values():
+        store = Store.open(path)
+        for number in store.runs()[:1]:
+            doubt = _doubt(store, store.evidence(number, verify=False))
+            if doubt:
+                raise damaged(path, doubt)
 
 
 def _together(

@@ -22,10 +22,12 @@ import msgspec
 
 from auditor.errors import AuditorError, EvidenceError, UsageError
 from auditor.records import trace as lines
+from auditor.records.audit import SCHEMA as AUDIT
 from auditor.records.audit import Audit
 from auditor.records.diagnosis import Trial
 from auditor.records.evidence import RunEvidence
-from auditor.records.fingerprint import Fingerprint
+from auditor.records.fingerprint import SCHEMA as FINGERPRINT
+from auditor.records.fingerprint import Fact, Fingerprint
 from auditor.records.operations import Capture, parse_capture
 from auditor.records.run import RunRecord
 from auditor.records.sighted import Sighted
@@ -50,10 +52,16 @@ _LARGEST_CAPTURE = 128 << 20
 _LARGEST_SOURCE = 1 << 20
 _SAFE_TRACE_NAME = re.compile(r"[A-Za-z0-9._+-]+\.jsonl\Z")
 _DIGITS = re.compile(r"[1-9][0-9]{0,5}\Z")
-_NUMBER = re.compile(r"(\d+)")
+_NUMBER = re.compile(r"([0-9]{1,18})")
 
 _T = TypeVar("_T")
 _decoder: msgspec.json.Decoder[TraceLine] = msgspec.json.Decoder(TraceLine)
+
+
+class _Head(msgspec.Struct):
+    """What tells which document it is."""
+
+    schema: str
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,7 +167,8 @@ class Store:
     def open(cls, path: str | Path) -> Store:
         """The evidence directory at ``path``.
 
-        Raises EvidenceError ``evidence-not-found`` where there is none, ``damaged-evidence`` where it cannot be read.
+        Raises EvidenceError ``evidence-not-found`` where there is none, ``damaged-evidence`` where it cannot be read,
+        ``newer-schema`` where a newer auditor wrote it.
         """
         given = Path(path)
         directory = Path(os.path.realpath(given))
@@ -171,9 +180,7 @@ class Store:
                 else "name the directory that auditor run wrote (.auditor/<audit-id>, or what --out said)"
             )
             raise EvidenceError("evidence-not-found", f"{str(path)!r} is not an evidence directory", remedy)
-        header = _read_json(directory, "evidence.json", Header)
-        if header.schema != SCHEMA:
-            raise damaged(directory / "evidence.json", f"its schema is {header.schema!r}, not {SCHEMA!r}")
+        header = _read_json(directory, "evidence.json", Header, SCHEMA)
         if not _is_directory(directory / "runs"):
             raise damaged(directory / "runs", "it is not a directory")
         return cls(directory, header)
@@ -382,8 +389,8 @@ class Store:
         self._write("fingerprint.json", fingerprint)
 
     def read_fingerprint(self) -> Fingerprint:
-        """The environment's fingerprint; raises EvidenceError ``damaged-evidence``."""
-        return _read_json(self.path, "fingerprint.json", Fingerprint)
+        """The environment's fingerprint; raises EvidenceError ``damaged-evidence`` or ``newer-schema``."""
+        return _read_json(self.path, "fingerprint.json", Fingerprint, FINGERPRINT)
 
     def write_sighted(self, sighted: Sighted) -> None:
         """Keep what reading the project's source found: ``checks.json``."""
@@ -409,8 +416,8 @@ class Store:
                     os.chmod(self.path / name, 0o444)
 
     def read_audit(self) -> Audit:
-        """``audit.json``; raises EvidenceError ``damaged-evidence``."""
-        return _read_json(self.path, "audit.json", Audit)
+        """``audit.json``; raises EvidenceError ``damaged-evidence`` or ``newer-schema``."""
+        return _read_json(self.path, "audit.json", Audit, AUDIT)
 
     def write_references(self, references: References) -> None:
         """Keep what new seeds are held to, once: what it was taken from may change or go."""
@@ -617,7 +624,7 @@ def assign_roles(processes: Sequence[Process], *, call_main: bool = True) -> dic
 
 def role_order(role: str) -> tuple[bool, list[tuple[int, int, str]]]:
     """A sort key for roles: ``main`` first, then by name with its numbers in order of size."""
-    words = [(0, int(w), "") if w.isdigit() else (1, 0, w) for w in _NUMBER.split(role) if w]
+    words = [(0, int(w), "") if _NUMBER.fullmatch(w) else (1, 0, w) for w in _NUMBER.split(role) if w]
     return role != "main", words
 
 
@@ -810,7 +817,20 @@ def _complete(path: Path) -> AuditorError:
     )
 
 
-def _read_json(root: Path, name: str, kind: type[_T]) -> _T:
+def _refuse_newer(path: Path, schema: str, known: str) -> None:
+    """Raise EvidenceError ``newer-schema`` where a newer auditor wrote the file."""
+    kind, _, version = known.rpartition("/")
+    found = re.fullmatch(re.escape(kind) + r"/([1-9][0-9]{0,8})", schema)
+    if found is not None and int(found[1]) > int(version):
+        raise EvidenceError(
+            "newer-schema",
+            f"{path}: its schema is {schema}, which a newer auditor wrote (this one reads {known})",
+            "upgrade the auditor that reads it",
+        )
+
+
+def _read_json(root: Path, name: str, kind: type[_T], schema: str = "") -> _T:
+    """A file of the evidence, decoded strictly, and of this ``schema`` if one is given."""
     path = root / name
     for parent in PurePosixPath(name).parents:
         if str(parent) != "." and not _is_directory(root / parent):
@@ -825,9 +845,38 @@ def _read_json(root: Path, name: str, kind: type[_T]) -> _T:
     if len(data) > _LARGEST_JSON:
         raise damaged(path, f"it is larger than {_LARGEST_JSON >> 20} MiB")
     try:
+        if schema:
+            told = msgspec.json.decode(data, type=_Head).schema
+            if told != schema:
+                _refuse_newer(path, told, schema)
+                raise damaged(path, f"its schema is {told[:80]!r}, not {schema!r}")
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, _said(data, error)) from error
+
+
+def _said(data: bytes, error: Exception) -> str:
+    """What is wrong with a document, and with which fact where it is a fingerprint's, or has one."""
+    fault = fault_of(data)
+    return f"{fault[0]}: {fault[1]}" if fault is not None else str(error)
+
+
+def fault_of(data: bytes) -> tuple[str, str] | None:
+    """The first fact of a fingerprint, or of an audit's, that is none (``layer/name``), and why; None without one."""
+    try:
+        document = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        if "layers" not in document and "fingerprint" in document:
+            document = msgspec.json.decode(document["fingerprint"], type=dict[str, msgspec.Raw])
+        layers = msgspec.json.decode(document.get("layers", b"{}"), type=dict[str, dict[str, msgspec.Raw]])
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+    for layer, facts in layers.items():
+        for name, raw in facts.items():
+            try:
+                msgspec.json.decode(raw, type=Fact)
+            except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+                return f"{layer}/{name}"[:120], str(error) or type(error).__name__
+    return None
 
 
 def _read_trace(path: Path) -> tuple[tuple[TraceLine, ...], str | None]:

@@ -8,9 +8,7 @@ from operator import eq
 from typing import NamedTuple
 
 from auditor.records.environments import Subject
-from auditor.records.fingerprint import Fact, Fingerprint, Known
-
-SCHEMA = "auditor.fingerprint/1"
+from auditor.records.fingerprint import SCHEMA, Fact, Fingerprint, Known
 
 
 class Noted(NamedTuple):

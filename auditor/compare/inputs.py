@@ -21,10 +21,10 @@ from auditor.errors import EvidenceError, UsageError
 from auditor.records.audit import SCHEMA as AUDIT
 from auditor.records.audit import Audit
 from auditor.records.environments import Subject
+from auditor.records.fingerprint import SCHEMA as FINGERPRINT
 from auditor.records.fingerprint import Fact, Fingerprint
-from auditor.store import Store
+from auditor.store import Store, fault_of
 
-FINGERPRINT = "auditor.fingerprint/1"
 STDIN = "-"
 
 _LARGEST_FINGERPRINT = 16 << 20
@@ -135,7 +135,7 @@ class Reader:
         ]
         if len(self._problems) > _NAMED:
             lines.append(f"and {len(self._problems) - _NAMED} more")
-        if all(isinstance(problem, _Bad) and problem.newer for _, problem in self._problems):
+        if all(_is_newer(problem) for _, problem in self._problems):
             raise UsageError("newer-schema", "\n".join(lines), "upgrade the auditor that reads it")
         raise UsageError(
             "unreadable-input",
@@ -247,7 +247,9 @@ class Reader:
     def _evidence(self, argument: str, directory: Path | None = None) -> None:
         store = Store.open(directory or argument)
         fingerprint = store.read_fingerprint()
-        check_schema(fingerprint.schema, FINGERPRINT)
+        # Nothing of it is used, but one that is damaged, or newer than this auditor, says that not all is as it was.
+        if os.path.lexists(store.path / "audit.json"):
+            store.read_audit()
         index = self._add(argument, "evidence", store.id, self._of_fingerprint(fingerprint))
         self.audits[index] = store.path
 
@@ -275,7 +277,7 @@ class Reader:
         try:
             layers = {layer: self._raw_layer(layer, raw) for layer, raw in raws.items()}
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise _Bad(str(error) or type(error).__name__) from error
+            raise _Bad(_said(data, error)) from error
         self._last = (
             None if between is None else _Last(between, {layer: (raws[layer], layers[layer]) for layer in raws})
         )
@@ -347,7 +349,7 @@ class Reader:
         try:
             audit = msgspec.json.decode(data, type=Audit)
         except (msgspec.MsgspecError, RecursionError, ValueError) as problem:
-            raise _Bad(str(problem) or type(problem).__name__) from problem
+            raise _Bad(_said(data, problem)) from problem
         check_schema(audit.fingerprint.schema, FINGERPRINT)
         self._refuse_duplicates(data)
         self._add(name, "audit", audit.id, self._of_fingerprint(audit.fingerprint))
@@ -374,6 +376,16 @@ def _between(data: bytes, layers: Sequence[bytes]) -> list[bytes] | None:
         between.append(data[position:at])
         position = at + len(layer)
     return [*between, data[position:]]
+
+
+def _is_newer(problem: _Bad | EvidenceError) -> bool:
+    return problem.newer if isinstance(problem, _Bad) else problem.slug == "newer-schema"
+
+
+def _said(data: bytes, error: Exception) -> str:
+    """What is wrong with a document, and with which fact of it."""
+    fault = fault_of(data)
+    return f"{fault[0]}: {fault[1]}" if fault is not None else str(error) or type(error).__name__
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

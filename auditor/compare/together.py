@@ -23,13 +23,15 @@ _PYTHON = re.compile(r"python(\d+(\.\d+)*)?\Z")
 class Side(msgspec.Struct, frozen=True):
     """One of the two audits: the name it goes by, what was asked for, what its runs left, and its environment.
 
-    ``request`` is None where there is no evidence, but an ``audit.json`` by itself.
+    ``request`` is None where there is no evidence, but an ``audit.json`` by itself. ``doubt`` says why the fingerprint
+    is not believed to be of these runs; empty where nothing speaks against it.
     """
 
     name: str
     request: Request | None
     runs: tuple[RunEvidence, ...]
     fingerprint: Fingerprint
+    doubt: str = ""
 
 
 class Joint(msgspec.Struct, frozen=True):
@@ -133,8 +135,9 @@ def join(first: Side, second: Side, tolerances: dict[str, float] | None) -> Join
     runs = common([_numbered(run, number) for number, run in enumerate((*first.runs, *second.runs), 1)])
     comparison = compare.replicates(runs, settings)
     own = [(side, compare.replicates(side.runs, _settings(side))) for side in (first, second)]
-    gaps = [f"{side.name}: {gap}" for side, one in own for gap in one.gaps]
-    unsound = [f"{side.name}: {gap}" for side, one in own for gap in one.unsound]
+    doubts = [f"{side.name}: {side.doubt}" for side in (first, second) if side.doubt]
+    gaps = doubts + [f"{side.name}: {gap}" for side, one in own for gap in one.gaps]
+    unsound = doubts + [f"{side.name}: {gap}" for side, one in own for gap in one.unsound]
     comparison = msgspec.structs.replace(
         comparison,
         gaps=_more(comparison.gaps, gaps),

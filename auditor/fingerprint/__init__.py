@@ -27,11 +27,9 @@ from auditor.fingerprint import (
 )
 from auditor.fingerprint.findings import findings
 from auditor.fingerprint.inside import Inside, parse_traces
-from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
+from auditor.records.fingerprint import LAYERS, SCHEMA, Fact, Fingerprint, Known, Unknown
 from auditor.records.run import ImageFacts
 from auditor.records.trace import ProcessTrace
-
-SCHEMA = "auditor.fingerprint/1"
 
 Where = Literal["here", "container", "elsewhere"]
 
@@ -199,6 +197,27 @@ def _with_machine(recomputed: Fingerprint, stored: Fingerprint) -> Fingerprint:
     )
 
 
+def contradictions(told: Fingerprint, stored: Fingerprint) -> tuple[str, ...]:
+    """Where the fingerprint that an audit ``stored`` says otherwise than what its traces ``told`` (``from_traces``).
+
+    Only what both know, from the same source, contradicts: another version of the auditor may know more, or less.
+    """
+    found = []
+    for layer, facts in told.layers.items():
+        for name, fact in facts.items():
+            other = stored.layers.get(layer, {}).get(name)
+            if not isinstance(fact, Known) or not isinstance(other, Known) or fact.source != other.source:
+                continue
+            if other.value != fact.value and _completed(name, fact, other) != other:
+                found.append(f"{layer}/{name} is {_short(other.value)} in it and {_short(fact.value)} in the traces")
+    return tuple(found)
+
+
+def _short(value: object) -> str:
+    text = (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 def _completed(name: str, fact: Fact, stored: Fact) -> Fact:
     """The stored fact where the recomputed one lacks what the machine alone could tell, and is a part of it."""
     if fact == _ELSEWHERE:
@@ -221,6 +240,7 @@ __all__ = [
     "Known",
     "Unknown",
     "Where",
+    "contradictions",
     "describe",
     "describe_image",
     "findings",

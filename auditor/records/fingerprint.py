@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+SCHEMA = "auditor.fingerprint/1"
+
 LAYERS = ("interpreter", "libraries", "cuda", "hardware", "os", "run")
+
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""A text that says something: what is not known has a reason, and no fact is an empty string."""
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is", tag="known"):
     """A fact that was read: its value and where it came from (``sys.version_info``, ``/proc/cpuinfo`` …)."""
 
-    value: str | int | float | bool | tuple[str, ...]
-    source: str
+    value: Text | int | float | bool | tuple[str, ...]
+    source: Text
 
 
 class Unknown(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is", tag="unknown"):
     """A fact that could not be read, and why."""
 
-    reason: str
+    reason: Text
 
 
 Fact = Known | Unknown

@@ -71,6 +71,12 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a field twice": (spoiled('"value": "x", ' + VALUE), "'value' twice"),
     "the shape of another": ('{"schema": "auditor.audit/1", "layers": {}}', "`layers`"),
     "an audit cut off": ('{"schema": "auditor.audit/1"}', "missing required field"),
+    "an empty value": (spoiled('"value": ""'), "interpreter/implementation: "),
+    "an empty reason": (
+        ONE.replace('"build":', '"bulid": {"is": "unknown", "reason": ""}, "build":', 1),
+        "interpreter/bulid: ",
+    ),
+    "an empty source": (ONE.replace('"source": "sys.flags"', '"source": ""', 1), "interpreter/flag:dev_mode: "),
     "two documents": (ONE.replace("\n", " ") + "\n" + TWO.replace("\n", " "), "malformed"),
 }
 
