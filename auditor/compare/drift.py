@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
 
 from auditor.compare import environments, risks
 from auditor.errors import EvidenceError
@@ -125,7 +124,7 @@ def conclude(held: Held, target: Target, skipped: Sequence[str], unpinned: Seque
 def agrees(wanted: Exactly | Within, value: object) -> bool:
     """Whether a fact's value is what the lock wants."""
     if isinstance(wanted, Within):
-        version = _version(str(value).split()[-1] if str(value).split() else "")
+        version = risks.read_version(str(value).split()[-1] if str(value).split() else "")
         return version is not None and SpecifierSet(wanted.specifier).contains(version, prereleases=True)
     # True and 1 are the same to Python.
     return isinstance(value, bool) == isinstance(wanted.value, bool) and value == wanted.value
@@ -133,7 +132,7 @@ def agrees(wanted: Exactly | Within, value: object) -> bool:
 
 def same_version(one: str, other: str) -> bool:
     """Whether two versions are one: ``1.0`` is ``1.0.0``; what is no version is compared as text."""
-    first, second = _version(one), _version(other)
+    first, second = risks.read_version(one), risks.read_version(other)
     return one == other if first is None or second is None else first == second
 
 
@@ -235,16 +234,24 @@ def _wanted_here(lock: Lock, found: Fingerprint) -> list[Pinned]:
     here = _markers(found)
     wanted: dict[str, Pinned] = {}
     for pinned in lock.distributions:
-        if pinned.marker and not Marker(pinned.marker).evaluate(here, context="lock_file"):
+        if pinned.marker and not _holds(pinned, here):
             continue
         if pinned.name in wanted:
-            raise EvidenceError(
-                "damaged-lock",
-                f"{PYLOCK} has {pinned.name} twice, and the markers of both hold in this environment",
-                "write it anew with auditor lock, or restore it",
-            )
+            raise _damaged(f"it has {pinned.name} twice, and the markers of both hold in this environment")
         wanted[pinned.name] = pinned
     return list(wanted.values())
+
+
+def _holds(pinned: Pinned, here: dict[str, Any]) -> bool:
+    try:
+        return Marker(pinned.marker).evaluate(here, context="lock_file")
+    except (ValueError, RecursionError):
+        # A version without end, in the marker or in the fingerprint, or a comparison that the format does not know.
+        raise _damaged(f"the marker of {pinned.name[:60]} cannot be decided for this environment") from None
+
+
+def _damaged(why: str) -> EvidenceError:
+    return EvidenceError("damaged-lock", f"{PYLOCK}: {why}", "write it anew with auditor lock, or restore it")
 
 
 def _markers(found: Fingerprint) -> dict[str, Any]:
@@ -322,13 +329,6 @@ def _used(lock: Lock, found: Fingerprint) -> risks.Uses:
         told = fact.value if isinstance(fact, Known) and isinstance(fact.value, bool) else None
         used[name] = assumed.get(condition.fact) if told is None else told
     return used
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
 
 
 def _rank(one: Deviation) -> tuple[int, int, int, str, str]:

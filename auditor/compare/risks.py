@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from auditor.records.audit import LevelName
 from auditor.records.environments import Difference, Risk
@@ -28,7 +28,8 @@ SCHEMA = "auditor.risks/1"
 UNLISTED = "The table of risks does not know this fact, so what a difference in it does is not known."
 NOT_THERE = "the fingerprint does not have it"
 
-_VERSION = re.compile(r"\d+(?:\.\d+)*")
+_LONGEST_VERSION = 200
+_VERSION = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]{1,18}(?:\.[0-9]{1,18}){0,20}(?![0-9]|\.[0-9])")
 
 Uses = dict[str, bool | None]
 """Whether each condition of the table holds (``CUDA in use``), and each fact follows from another (``told``).
@@ -373,11 +374,21 @@ def parse_version(value: object) -> Version | None:
     """The version in a fact's value (``2.13.0+cpu``, ``glibc 2.36``); None where there is none."""
     if not isinstance(value, str):
         return None
+    version = read_version(value)
+    if version is not None:
+        return version
+    found = _VERSION.search(value)
+    return Version(found[0]) if found is not None else None
+
+
+def read_version(text: str) -> Version | None:
+    """The version that a text is; None where it is none, or one so long that nobody gave it to anything."""
+    if len(text) > _LONGEST_VERSION:
+        return None
     try:
-        return Version(value)
-    except InvalidVersion:
-        found = _VERSION.search(value[:200])
-        return Version(found[0]) if found is not None else None
+        return Version(text)
+    except ValueError:
+        return None
 
 
 def text(layer: str, name: str, fact: Fact | None) -> str:

@@ -17,6 +17,7 @@ from auditor.records.trace import Batch, Final, Init, Loss, Optimizer, ProcessTr
 _ORDER = ("init", "batch", "loss", "gradients", "parameters", "steps", "final")
 _INFINITY = float("inf")
 _PLACE = re.compile(r"(?P<name>[^/:]+)(?::(?P<start>\d{1,18}):(?P<size>\d{1,18}))?")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _WORKER = re.compile(r"(?:^|/)worker \d")
 # The workers of a pool take tasks as they become free: which of them does what is no property of the program.
 _POOL = re.compile(r"(?P<pool>.*(?:PoolWorker|LokyProcess))-\d+(?:[:.]\d+)?(?:#\d+)?")
@@ -395,7 +396,7 @@ class _Pair:
             found: dict[int, tuple[float | None, str]] = {}
             for name, tensor in one.items():
                 prefix, _, number = name.partition(":")
-                if prefix != kind or not number.isdigit() or name not in two:
+                if prefix != kind or _NUMBER.fullmatch(number) is None or name not in two:
                     continue
                 differs = difference(tensor, two[name])
                 if differs is not None:

@@ -117,14 +117,14 @@ def parse_groups(text: str) -> dict[str, str]:
 
 def parse_cpu_max(text: str) -> float | None:
     """The processors that ``cpu.max`` allows (``150000 100000`` is 1.5); None for ``max`` and what is no such text."""
-    found = re.fullmatch(r"\s*(\d+)\s+([1-9]\d*)\s*", text)
+    found = re.fullmatch(r"\s*([0-9]{1,18})\s+([1-9][0-9]{0,17})\s*", text)
     return int(found[1]) / int(found[2]) if found is not None else None
 
 
 def parse_memory(text: str) -> int | None:
     """The bytes that ``memory.max`` or ``memory.limit_in_bytes`` allows; None for no limit."""
     word = text.strip()
-    if not word.isdigit() or int(word) >= UNLIMITED:
+    if re.fullmatch(r"[0-9]{1,30}", word) is None or int(word) >= UNLIMITED:
         return None
     return int(word)
 

@@ -187,7 +187,7 @@ def _asked(executable: str, timeout: float) -> tuple[int, int] | None:
 
 
 def _numbers(text: str) -> tuple[int, int] | None:
-    found = re.match(r"(\d+)\.(\d+)", text)
+    found = re.match(r"([0-9]{1,9})\.([0-9]{1,9})", text)
     return (int(found[1]), int(found[2])) if found is not None else None
 
 

@@ -39,8 +39,8 @@ MKL = {
 }
 MKL_AUTO = 2
 _THREADS = {
-    "openmp": re.compile(r"^\s*omp_get_max_threads\(\) : (\d+)$", re.MULTILINE),
-    "mkl": re.compile(r"^\s*mkl_get_max_threads\(\) : (\d+)$", re.MULTILINE),
+    "openmp": re.compile(r"^\s*omp_get_max_threads\(\) : ([0-9]{1,9})$", re.MULTILINE),
+    "mkl": re.compile(r"^\s*mkl_get_max_threads\(\) : ([0-9]{1,9})$", re.MULTILINE),
 }
 _INFO = "torch.__config__.parallel_info"
 

@@ -54,9 +54,9 @@ def _shadowed(fingerprint: Fingerprint) -> Iterator[Finding]:
 
 def same_release(installed: str, loaded: str) -> bool:
     """Whether two versions agree in the numbers that both have: ``9.1.0.70`` and ``9.1.0`` do."""
-    one, other = (re.findall(r"\d+", version.partition("+")[0]) for version in (installed, loaded))
+    one, other = (re.findall(r"[0-9]+", version.partition("+")[0]) for version in (installed, loaded))
     shared = min(len(one), len(other))
-    return shared > 0 and [int(n) for n in one[:shared]] == [int(n) for n in other[:shared]]
+    return shared > 0 and [n.lstrip("0") for n in one[:shared]] == [n.lstrip("0") for n in other[:shared]]
 
 
 def _openmp(fingerprint: Fingerprint) -> Iterator[Finding]:

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import tomlkit
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
 from auditor.errors import AuditorError
 from auditor.lock import indexes, sources, toml
@@ -111,10 +111,9 @@ def read(text: str) -> tuple[Pinned, ...]:
     """
     fields = toml.parse(text)
     try:
-        locked = Pylock.from_dict(fields)
+        pinned = tuple(_pinned(package) for package in Pylock.from_dict(fields).packages)
     except (PylockValidationError, ValueError, RecursionError) as error:
         raise toml.Damaged(f"it is no pylock.toml ({str(error)[:200] or type(error).__name__})") from None
-    pinned = tuple(_pinned(package) for package in locked.packages)
     seen: set[tuple[str, str]] = set()
     for one in pinned:
         if (one.name, one.marker) in seen:
@@ -247,7 +246,7 @@ def _item(value: Any) -> Any:
 def _is_version(text: str) -> bool:
     try:
         Version(text)
-    except InvalidVersion:
+    except ValueError:
         return False
     return True
 
@@ -286,7 +285,7 @@ def _version_of_files(package: Package) -> str | None:
         versions = {parse_wheel_filename(_file_name(wheel))[1] for wheel in package.wheels or ()}
         if package.sdist is not None:
             versions.add(parse_sdist_filename(_file_name(package.sdist))[1])
-    except (InvalidWheelFilename, InvalidSdistFilename):
+    except ValueError:
         return None
     return str(versions.pop()) if len(versions) == 1 else None
 

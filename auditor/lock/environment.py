@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import tomlkit
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from auditor.lock import toml
 from auditor.records.fingerprint import LAYERS, Fact, Fingerprint, Known, Unknown
@@ -182,9 +182,12 @@ def _wanted(where: str, value: Any) -> Exactly | Within:
     match value:
         case str() if value.startswith(_OPERATORS):
             try:
-                return Within(str(SpecifierSet(value)))
-            except InvalidSpecifier:
+                specifier = SpecifierSet(value)
+                # Its versions are read where they are compared only, and may have more digits than any number.
+                specifier.contains("1")
+            except ValueError:
                 raise toml.Damaged(f"{where}: {value[:60]!r} is no range of versions (PEP 440)") from None
+            return Within(str(specifier))
         case bool() | int() | float() | str():
             return Exactly(value)
         case list() if all(isinstance(one, str) for one in value):

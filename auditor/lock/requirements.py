@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from auditor.records.lock import Unpinned
@@ -110,13 +110,14 @@ def judge(
         return None
     try:
         requirement = Requirement(bare)
-    except InvalidRequirement:
+        wanted_here = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    except (ValueError, RecursionError):
         export = _CONDA_EXPORT.match(bare)
         if export is not None:
             return Judged("unreadable", f"conda wrote it and pip cannot read it; pin: {export[1]}=={export[2]}")
         return Judged("unreadable", "it cannot be read as a requirement (PEP 508)")
     name = canonicalize_name(requirement.name)
-    if name in constrained or (requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})):
+    if name in constrained or not wanted_here:
         return None
     if any(
         one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*"))
@@ -124,7 +125,7 @@ def judge(
     ):
         return None
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-    return Judged("distribution", f"pin: {requirement.name}{extras}=={installed.get(name, '<version>')}")
+    return Judged("distribution", f"pin: {requirement.name}{extras}=={installed.get(name) or '<version>'}")
 
 
 def shown(text: str) -> str:
@@ -153,7 +154,7 @@ def _judge_address(requirement: str, address: str, installed: Mapping[str, str])
         return None
     if address.lower().startswith("file:"):
         name = _name(requirement)
-        version = installed.get(name, "<version>") if name else ""
+        version = (installed.get(name) or "<version>") if name else ""
         return Judged("distribution", "it is on one machine only" + (f"; pin: {name}=={version}" if name else ""))
     return Judged("distribution", "what lies there may change: add #sha256=<digest>")
 

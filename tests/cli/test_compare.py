@@ -177,6 +177,52 @@ def test_audits_tell_what_was_reached(auditor: Call, project: Path) -> None:
     assert shown.index("2 of 3 audits") < shown.index("? inconclusive") < shown.index("Their environments.")
 
 
+def test_an_audit_that_cannot_be_read_is_refused_and_a_strange_fingerprint_is_no_pass(
+    auditor: Call, project: Path
+) -> None:
+    for name in ("one", "two"):
+        audit(auditor, name, "python", "clean.py", "{seed}")
+    path = project / "two" / "audit.json"
+    path.chmod(0o644)
+    whole = path.read_text()
+    assert '"auditor.audit/1"' in whole
+    for text, slug in (
+        (whole.replace('"auditor.audit/1"', '"auditor.audit/7"').replace('"id"', '"name"'), "newer-schema"),
+        (whole[: len(whole) // 2], "damaged-evidence"),
+    ):
+        path.write_text(text)
+        for name in ("two", "two/audit.json"):
+            done = auditor("compare", "one", name)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"({slug}; " in done.stderr and "audit.json" in done.stderr
+    path.write_text(whole)
+
+    stored = project / "two" / "fingerprint.json"
+    stored.chmod(0o644)
+    stored.write_bytes(AVX2.read_bytes())
+    done = auditor("compare", "one", "two")
+    assert done.returncode == 3
+    assert "fingerprint.json is not of these runs: " in " ".join(done.stdout.split())
+    mixed = auditor("compare", "two", str(AVX2))
+    assert (mixed.returncode, mixed.stdout) == (2, "")
+    assert "(damaged-evidence; " in mixed.stderr
+    stored.write_text(stored.read_text().replace("auditor.fingerprint/1", "auditor.fingerprint/9"))
+    assert "(newer-schema; " in auditor("compare", "one", "two").stderr
+
+
+def test_a_version_without_end_is_a_text(auditor: Call, project: Path) -> None:
+    document = json.loads(AVX2.read_text())
+    for facts in document["layers"].values():
+        for fact in facts.values():
+            if isinstance(fact.get("value"), str):
+                fact["value"] = "9" * 5000
+    (project / "endless.json").write_text(json.dumps(document))
+    for words in ((), ("--all",), ("-f", "markdown"), ("-f", "json")):
+        done = auditor("compare", str(AVX2), "endless.json", *words)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert auditor("compare", str(AVX2), str(DEFAULT), "endless.json").returncode == 0
+
+
 def test_a_tolerance_of_no_metric_is_said(auditor: Call, project: Path) -> None:
     (project / "given.json").write_text('{"acc": 0.5}')
     for name in ("one", "two"):

@@ -164,6 +164,46 @@ def test_a_fingerprint_file_is_held(env: Path, capsys: pytest.CaptureFixture[str
     assert code == 1 and rows(drift) == [("drift", "six", "1.0", "9.0")]
 
 
+def test_a_version_without_end_is_drift(env: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fingerprint", "--python", str(env), "-o", "machine.json"]) == 0
+    told = json.loads(Path("machine.json").read_text(encoding="utf-8"))
+    for name in ("six", "torch"):
+        told["layers"]["libraries"][name]["value"] = "9" * 5000
+    Path("machine.json").write_text(json.dumps(told), encoding="utf-8")
+    code, drift = verified(capsys, "machine.json")
+    assert code == 1 and {(one[0], one[1]) for one in rows(drift)} == {("drift", "six"), ("drift", "torch")}
+
+
+def test_the_advice_for_conda_names_the_python_that_is_there(env: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("environment.yml").write_text("dependencies:\n  - python=3.11\n", encoding="utf-8")
+    _, drift = verified(capsys, "--python", str(env))
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert [one["advice"] for one in drift["unpinned"]] == [f"pin: python=={version}"]
+
+
+def test_an_audit_of_a_newer_auditor_and_a_fingerprint_of_another_are_refused(
+    env: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("train.py").write_text(PROJECT, encoding="utf-8")
+    run = ["run", "--out", "evidence", "--quiet", "--isolation", "copy", "--", str(env / "bin" / "python"), "train.py"]
+    assert main(run) == 0
+    audit, stored = Path("evidence/audit.json"), Path("evidence/fingerprint.json")
+    for path in (audit, stored):
+        path.chmod(0o644)
+    whole = audit.read_text(encoding="utf-8")
+    audit.write_text(whole.replace("auditor.audit/1", "auditor.audit/7"), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["verify", "evidence"]) == 2
+    assert "newer-schema" in capsys.readouterr().err
+    audit.write_text(whole, encoding="utf-8")
+    told = json.loads(stored.read_text(encoding="utf-8"))
+    told["layers"]["interpreter"]["version"]["value"] = "3.8.1"
+    stored.write_text(json.dumps(told), encoding="utf-8")
+    assert main(["verify", "evidence"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "fingerprint.json is not of these runs: interpreter/version is 3.8.1 in it and 3." in said
+
+
 def test_an_audit_is_held(env: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("train.py").write_text(PROJECT, encoding="utf-8")
     run = ["run", "--out", "evidence", "--quiet", "--isolation", "copy", "--", str(env / "bin" / "python"), "train.py"]
@@ -267,6 +307,9 @@ def test_bad_usage(arguments: list[str], slug: str, capsys: pytest.CaptureFixtur
         ("environment.toml", (OURS + "[os]\nlibc = inf.inf").encode()),
         ("environment.toml", (OURS + "os = [1]").encode()),
         ("environment.toml", (OURS + "['../../etc']\npasswd = 1").encode()),
+        ("environment.toml", (OURS + "[os]\nlibc = '>=" + "9" * 5000 + "'").encode()),
+        ("pylock.toml", (PYLOCK + PACKAGE + f"marker = \"python_version < '{'9' * 5000}'\"\nversion = '1'").encode()),
+        ("pylock.toml", (PYLOCK + PACKAGE + f"version = '{'9' * 5000}'").encode()),
     ],
 )
 @pytest.mark.usefixtures("plain_lock")
