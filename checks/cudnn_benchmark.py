@@ -22,7 +22,7 @@ RULE = Rule(
     topic="kernels",
     level="bit-exact",
     severity="warning",
-    confidence="high",
+    confidence="medium",
     since="0.1.0",
     why=(
         "With torch.backends.cudnn.benchmark on, cuDNN times several algorithms for each new shape and keeps the "

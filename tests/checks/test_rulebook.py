@@ -112,7 +112,7 @@ def test_what_is_seen_in_a_test_is_shown_on_request() -> None:
     shown = check_texts(dict.fromkeys(names, flawed))
     assert [flaw.spot.file for flaw in shown.flaws] == ["train.py"] and shown.possible == 2
     assert len(check_texts(dict.fromkeys(names, flawed), possible=True).flaws) == 3
-    for executed, confidence in ((False, "possible"), (True, "high")):
+    for executed, confidence in ((False, "possible"), (True, "medium")):
         (candidate,) = read("test_train.py", flawed, executed=executed).candidates
         assert candidate.flaw.confidence == confidence
 
