@@ -99,7 +99,7 @@ def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, so
         found += _streams(trace, twin, divergence)
         found += _reads(trace, before)
         found += _listings(trace, twin, before, source)
-        found += _stale(trace, before)
+        found += _stale(trace, twin, before)
     found += _workers(first, other, divergence)
     found += _devices(first, divergence)
     found += _sighted(first, other, source)
@@ -237,12 +237,16 @@ def _reordered(read: Entropy, theirs: dict[tuple[Place | None, str | None], set[
     return orders is not None and read.order not in orders
 
 
-def _stale(trace: ProcessTrace, before: int | None) -> Iterator[Suspect]:
-    for read in trace.stale_reads:
-        if _in_time(read.step, before):
-            name = read.path.rpartition("/")[2]
-            said = f"{name}, outside the project, was changed by an earlier run and read by this one"
-            yield Suspect("stale-file", None, read.place, said, 90)
+def _stale(trace: ProcessTrace, twin: ProcessTrace, before: int | None) -> Iterator[Suspect]:
+    """Files outside the project that an earlier run left; what the second run alone read may be a library's cache."""
+    known = {read.path for read in trace.stale_reads}
+    later = [read for read in twin.stale_reads if read.path not in known]
+    for weight, reads in ((90, trace.stale_reads), (_READ_LATER, later)):
+        for read in reads:
+            if _in_time(read.step, before):
+                name = read.path.rpartition("/")[2]
+                said = f"{name}, outside the project, was changed by an earlier run and read by this one"
+                yield Suspect("stale-file", None, read.place, said, weight)
 
 
 def _workers(first: RunEvidence, other: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:
@@ -298,6 +302,7 @@ def _threads(trace: ProcessTrace) -> int:
     return max((value for value in found if isinstance(value, int)), default=1)
 
 
+_READ_LATER = 55  # below SURE: the other suspects are tried all the same
 _CAUSES = {"unseeded-python-generator": "unseeded-python-random", "completion-order": "thread-race"}
 _SIGHTED: dict[str, tuple[int, str]] = {
     "unseeded-python-generator": (82, "a random.Random is made without a seed: it takes the system's entropy"),

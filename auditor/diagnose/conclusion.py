@@ -60,8 +60,13 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
     if found.vanished:
         made.append(_cause(_vanished(runs, source), "likely", entry, source, None, ""))
         settled.add("stale-file")
-    racing = _racing(found, source)
-    if racing is not None:
+    stale = next((one for one in found.suspects if one.rule == "stale-file"), None)
+    racing = _racing(found, source) if _differs_whatever_is_fixed(found) else None
+    if _differs_whatever_is_fixed(found) and stale is not None:
+        # What an earlier run left is there in every trial.
+        made.append(_cause(stale, "likely", entry, source, None, ""))
+        settled |= {"stale-file", "nondeterministic-operation", "thread-race"}
+    elif racing is not None:
         made.append(_cause(racing, "likely", entry, source, None, ""))
         settled |= {"nondeterministic-operation", racing.rule}
     refuted = set(found.excluded) | {factor for one in found.tried if one.outcome == "unused" for factor in one.factors}
@@ -190,10 +195,12 @@ def _cause(
     )
 
 
+def _differs_whatever_is_fixed(found: Found) -> bool:
+    return any(len(one.factors) > _MOST_POSSIBLE and one.outcome == "differ" for one in found.tried)
+
+
 def _racing(found: Found, source: Source) -> Suspect | None:
-    """What gives different results from the same inputs whatever is fixed around it; None where that was not tried."""
-    if not any(len(one.factors) > _MOST_POSSIBLE and one.outcome == "differ" for one in found.tried):
-        return None
+    """What gives different results from the same inputs; None where nothing was captured that does."""
     alike = [one for one in found.localisations if one.inputs_agree and not one.random and HARMLESS not in one.notes]
     # An operation that the program makes itself has lines inside: what it gave back is told once it has ended.
     first = next((one for one in alike if one.kind == "operation"), next(iter(alike), None))

@@ -34,6 +34,7 @@ from auditor.records.trace import (
     Perturbed,
     Place,
     ProcessTrace,
+    StaleRead,
     Step,
     Streams,
 )
@@ -66,7 +67,8 @@ class Reason:
 class World:
     """A program with its reasons to differ. Chance is a digest of how often it was asked: the same in every test run.
 
-    ``startup`` is how long (ns, of a second) a run takes until its first step.
+    ``stale``: every run but the first reads what an earlier one left outside. ``startup`` is how long (ns, of a second)
+    a run takes until its first step.
     """
 
     reasons: tuple[Reason, ...]
@@ -74,6 +76,7 @@ class World:
     salt: int = 0
     seconds: float = 1.0
     startup: int = 8 * 10**8
+    stale: bool = False
     made: list[Trial] = field(default_factory=list)
     _count: int = 0
     _ran: bool = False
@@ -103,6 +106,7 @@ class World:
 
     def _run(self, number: int, trial: Trial) -> RunEvidence:
         values = {reason: self._value(reason, trial) for reason in self.reasons}
+        stale = (_STALE,) if self.stale and self._ran else ()
         self._ran = True
         last = STEPS if trial.until is None else min(trial.until, STEPS)
         steps = tuple(self._step(n, values) for n in range(1, last + 1))
@@ -113,7 +117,7 @@ class World:
         }
         trace = ProcessTrace(
             file="main.jsonl", role="main", hello=_HELLO, environment=None, torch=(), gpus=(), seeds=(),
-            generators=(), loaders=(), entropy=(), stale_reads=(), unwatched=(), unseen=(), unordered=False,
+            generators=(), loaders=(), entropy=(), stale_reads=stale, unwatched=(), unseen=(), unordered=False,
             optimizers=(_OPTIMIZER,), inits=(Init(optimizer=0, digest=digest("init"), parts="aaaabbbb"),), steps=steps,
             finals=(Final(optimizer=0, at="exit", digest=end, parts=end[:8]),) if trial.until is None else (),
             streams=Streams(states=streams, drawn=dict.fromkeys(streams, True)), workers=(), libraries=(),
@@ -145,6 +149,7 @@ _HELLO = Hello(
     protocol=1, kind="exec", pid=7, ppid=1, label="train.py", python="3.11.7", implementation="cpython",
     hash_seed="1", rank=None, local_rank=None, parent=None, child=None, ns=1,
 )  # fmt: skip
+_STALE = StaleRead(path="/cache/features.pkl", place=Place("train.py", 5), step=0)
 _OPTIMIZER = Optimizer(
     index=0, kind="SGD", names=["weight", "bias"], shapes=[[2], [2]], dtypes=["float32"] * 2, groups=1, width=4
 )
@@ -246,6 +251,14 @@ def test_what_no_intervention_removes_is_reported_with_what_was_excluded(world: 
     assert found.diagnosis.state == "unremovable"
     assert not _proven(found)
     assert set(found.diagnosis.excluded) >= {"seed-torch", "fix-hash-seed", "serial-threads"}
+
+
+def test_what_only_later_runs_read_is_named_where_nothing_else_explains_it(world: Any) -> None:
+    found = _diagnose(world(Reason("no-tf32"), stale=True))
+    assert (found.causes[0].rule, found.causes[0].confidence) == ("stale-file", "likely")
+    assert found.causes[0].location == Place("train.py", 5)
+    explained = _diagnose(world(Reason("seed-torch"), stale=True))
+    assert (explained.causes[0].rule, explained.causes[0].confidence) == ("unseeded-torch", "proven")
 
 
 @pytest.mark.parametrize("factor", ["seed-torch", "fix-hash-seed", "sort-listings"])
