@@ -19,6 +19,7 @@ from auditor.records.trace import (
     Init,
     Optimizer,
     Perturbed,
+    Role,
     Seed,
     Step,
     Streams,
@@ -298,6 +299,21 @@ os.wait()
     assert (child.kind, child.child, child.ppid) == ("fork", 1, parent.pid)
     assert len(seen.of(Step, 0)) == 1 and len(seen.of(Step, 1)) == 2
     assert len(seen.of(End, 1)) == 1
+
+
+def test_a_child_of_multiprocessing_that_is_killed_has_its_name_all_the_same(watch: Watch) -> None:
+    source = """
+import multiprocessing, os, signal
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=os.kill, args=(os.getpid(), 0), name="killed")
+    child._bootstrap = lambda parent_sentinel: os.kill(os.getpid(), signal.SIGKILL)
+    child.start()
+    child.join()
+"""
+    seen = watch(source)
+    (child,) = [trace for trace in seen.traces if isinstance(trace[0], Hello) and trace[0].kind == "fork"]
+    assert [line.process for line in child if isinstance(line, Role)] == ["killed"]
 
 
 def test_stale_files_are_noticed(watch: Watch, tmp_path: Path) -> None:

@@ -262,6 +262,22 @@ class Session:
             self.draws.in_child()
         if self.capture is not None:
             self.capture.in_child()
+        # Told at once: a pool ends its workers as soon as it needs them no more.
+        name = _name_of_child(sys._getframe(1))
+        if name is not None:
+            self.send("role", {"rank": None, "world": None, "worker": None, "loader": None, "process": name})
+
+
+def _name_of_child(frame):
+    """What multiprocessing will call this forked child, by the frame that forked it; None where something else did."""
+    for _ in range(6):
+        if frame is None:
+            return None
+        if frame.f_code.co_name == "_launch" and "process_obj" in frame.f_locals:
+            name = getattr(frame.f_locals["process_obj"], "name", None)
+            return name if isinstance(name, str) else None
+        frame = frame.f_back
+    return None
 
 
 def _from_signal(error):
