@@ -231,7 +231,7 @@ def _judged(
         if len(volatile) > 10:
             said.append(f"{len(volatile) - 10} more volatile ones")
     if words:
-        said.append(f"{words} texts differ")
+        said.append(f"{words} text{' differs' if words == 1 else 's differ'}")
     outcome = (
         "differs"
         if differing or declared

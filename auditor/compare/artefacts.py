@@ -361,11 +361,11 @@ def _tensors(pair: Pair, one: Path, two: Path, equal: bool, settings: Settings, 
     if found.volatile:
         said.append("volatile: " + ", ".join(found.volatile[:20]) + (" …" if len(found.volatile) > 20 else ""))
     if found.words:
-        said.append(f"{found.words} texts differ")
+        said.append(f"{found.words} text{' differs' if found.words == 1 else 's differ'}")
     if found.first:
         said.insert(
             0,
-            f"{found.differing} values differ, the first {found.first}"
+            f"{found.differing} value{' differs' if found.differing == 1 else 's differ'}, the first {found.first}"
             + (f" ({found.reason})" if found.reason else ""),
         )
         if pair.guess:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.compare import pickles
-from auditor.compare.names import words
+from auditor.compare.names import calls_a_run, unvaried, words
 from auditor.compare.results import parse_spelled
 from auditor.compare.tensors import Tensor, Unreadable, difference, storage_dtype
 
@@ -508,8 +508,8 @@ class Verdict:
 
     ``tensors`` counts the tensors compared, ``first`` names the first thing that decides and differs (empty: none),
     ``max_abs_difference`` is the largest |Δ| of all (None: none is a number), ``differing`` how many differ,
-    ``volatile`` which plain values differ and decide nothing, ``words`` how many texts differ, ``opaque`` names byte
-    strings and long texts that differ: they may be a whole model.
+    ``volatile`` which plain values differ and decide nothing, ``words`` how many texts differ, ``opaque`` names what
+    differs and may be a result: byte strings and long texts (a whole model, perhaps), and texts that nothing explains.
     """
 
     tensors: int
@@ -524,6 +524,15 @@ class Verdict:
 
 def _is_opaque(value: Value) -> bool:
     return isinstance(value, (bytes, str)) and len(value) >= (_OPAQUE_BYTES if isinstance(value, bytes) else _LONG_TEXT)
+
+
+def _may_be_results(name: str, one: Value | None, two: Value | None, volatile: Callable[[str], str]) -> bool:
+    """Whether a text that differs may be a result: a label, a choice, and not a moment or what a run is called."""
+    if not isinstance(one, str) and not isinstance(two, str):
+        return False
+    if volatile(name) or calls_a_run(name):
+        return False
+    return not (isinstance(one, str) and isinstance(two, str) and unvaried(one) == unvaried(two))
 
 
 def _spelled(value: Value) -> Value:
@@ -546,8 +555,8 @@ def compare(
     """Compare two checkpoints tensor by tensor, one pair in memory at a time.
 
     ``volatile`` says of a number's name why it would decide nothing, or returns an empty string; ``ignored`` of a
-    tensor's, whether the user wants it left out. Numbers beside the tensors decide, texts do not. Raises Unreadable
-    where either file cannot be read.
+    tensor's, whether the user wants it left out. Numbers beside the tensors decide; texts leave it open. Raises
+    Unreadable where either file cannot be read.
     """
     try:
         return _compare(read(first), read(second), volatile, ignored)
@@ -599,7 +608,7 @@ def _compare(
             a, b = one.values.get(name), two.values.get(name)
         if not isinstance(a, (int, float, complex)) and not isinstance(b, (int, float, complex)):
             texts += 1
-            if (_is_opaque(a) or _is_opaque(b)) and not ignored(name):
+            if (_is_opaque(a) or _is_opaque(b) or _may_be_results(name, a, b, volatile)) and not ignored(name):
                 opaque.append(name)
         elif why := volatile(name):
             unimportant.append(f"{name}: {why}")

@@ -31,7 +31,7 @@ VERDICTS = {
 # Rules of which the controls tell the same: threads and vector-dispatch.
 _HELD = frozenset({"thread-count", "vector-dispatch"})
 # What the comparison of a result file says of its volatile numbers.
-_VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts differ|\Z)")
+_VOLATILE_NUMBERS = re.compile(r"; volatile: .*?(?=; \d+ texts? differs?|\Z)")
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./{}\-]+\Z")
 
 

@@ -118,7 +118,7 @@ def test_the_user_overrules_what_is_volatile(runs: Any) -> None:
 def test_texts_that_differ_are_listed_and_truth_values_decide(runs: Any) -> None:
     found = files(runs, {"r.json": '{"run": "a", "ok": true}'}, {"r.json": '{"run": "b", "ok": true}'})
     assert found.divergences == ()
-    assert "1 texts differ" in artefact(found, "r.json").detail
+    assert "1 text differs" in artefact(found, "r.json").detail
     found = files(runs, {"r.json": '{"ok": true}'}, {"r.json": '{"ok": false}'})
     assert [d.quantity for d in found.divergences] == ["r.json:ok"]
     decided = files(runs, {"r.json": '{"run": "a"}'}, {"r.json": '{"run": "b"}'}, Settings(decide=("r.json:run",)))
@@ -514,6 +514,17 @@ def test_texts_that_may_be_results_are_a_gap_where_they_differ(runs: Any, name: 
     ignored = files(runs, {name: one}, {name: two}, Settings(ignore=(name,)))
     assert not ignored.gaps
     assert not files(runs, {name: one}, {name: one}).gaps
+
+
+def test_texts_in_a_checkpoint_are_a_gap_where_they_may_be_results(runs: Any) -> None:
+    def found(**texts: tuple[object, object]) -> Comparison:
+        one, two = ({"w": np.ones(3)} | {name: pair[at] for name, pair in texts.items()} for at in (0, 1))
+        return files(runs, {"out.pkl": pickle.dumps(one)}, {"out.pkl": pickle.dumps(two)})
+
+    assert found(labels=(["cat", "dog"], ["cat", "cat"])).gaps
+    assert found(best=("svm", None)).gaps
+    assert not found(date=("2026-01-02", "2026-01-03"), run_id=("a1", "b2")).gaps
+    assert not found(path=("/tmp/tmpab12cd34/w.pt", "/tmp/tmpzz98yy76/w.pt")).gaps
 
 
 @pytest.mark.parametrize(

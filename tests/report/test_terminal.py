@@ -148,7 +148,7 @@ def test_a_volatile_number_is_told_once(diverged: Audit) -> None:
     said = "2 numbers or series; volatile: results.json:seconds (a duration)"
     for outcome, detail, kept in (
         ("volatile", said, None),
-        ("volatile", f"{said}; 1 texts differ", "results.json: 2 numbers or series; 1 texts differ"),
+        ("volatile", f"{said}; 1 text differs", "results.json: 2 numbers or series; 1 text differs"),
         ("differs", said, "results.json (numbers) differs: 2 numbers or series"),
     ):
         artefact = ArtefactDifference("results.json", "numbers", outcome, detail)
