@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.compare import pickles
-from auditor.compare.names import calls_a_run, unvaried, words
+from auditor.compare.names import text_varies, words
 from auditor.compare.results import parse_spelled
 from auditor.compare.tensors import Tensor, Unreadable, difference, storage_dtype
 
@@ -528,11 +528,9 @@ def _is_opaque(value: Value) -> bool:
 
 def _may_be_results(name: str, one: Value | None, two: Value | None, volatile: Callable[[str], str]) -> bool:
     """Whether a text that differs may be a result: a label, a choice, and not a moment or what a run is called."""
-    if not isinstance(one, str) and not isinstance(two, str):
+    if volatile(name) or not (isinstance(one, str) or isinstance(two, str)):
         return False
-    if volatile(name) or calls_a_run(name):
-        return False
-    return not (isinstance(one, str) and isinstance(two, str) and unvaried(one) == unvaried(two))
+    return not (isinstance(one, str) and isinstance(two, str) and text_varies(name, one, two))
 
 
 def _spelled(value: Value) -> Value:

@@ -214,18 +214,19 @@ def _undecided_words(file: ResultFile, settings: Settings, declared: set[tuple[s
     metrics = []
     present = [one for one in file.results if one is not None]
     for leaf in dict.fromkeys(leaf for one in present for leaf in one.words):
+        series = [[] if one is None else one.words.get(leaf, []) for one in file.results]
+        if all(one == series[0] for one in series[1:]):
+            continue
         name = f"{file.path}:{leaf}"
-        if (file.path, leaf) in declared or names.volatile_reason(leaf) or names.calls_a_run(leaf):
+        if (file.path, leaf) in declared or names.volatile_reason(leaf):
             continue
         if names.matches((*settings.decide, *settings.ignore), name, leaf, file.path):
             continue
         if len({leaf in one.numbers for one in present}) > 1:
             continue  # a number that is not in every run: that is told of it
-        series = [
-            [] if one is None else [text for text in one.words.get(leaf, ()) if parse_spelled(text) is None]
-            for one in file.results
-        ]
-        at = _differing_text(series)
+        # Those that spell numbers are compared as such.
+        series = [[text for text in one if parse_spelled(text) is None] for one in series]
+        at = _differing_text(leaf, series)
         if at is not None:
             values = tuple(tuple(_cut(text) for text in one[at : at + 1]) for one in series)
             problem = f"its texts differ (first {_first(values)}), and whether they are results cannot be told: "
@@ -236,13 +237,17 @@ def _undecided_words(file: ResultFile, settings: Settings, declared: set[tuple[s
     return metrics
 
 
-def _differing_text(series: Sequence[Sequence[str]]) -> int | None:
-    """The place of the first text that is another one in some run, whatever in it may vary from run to run."""
-    for at in range(max(map(len, series))):
-        texts = {one[at] if at < len(one) else None for one in series}
-        if len(texts) > 1 and len({None if text is None else names.unvaried(text) for text in texts}) > 1:
-            return at
-    return None
+def _differing_text(leaf: str, series: Sequence[Sequence[str]]) -> int | None:
+    """The place of the first text that is another one in some run than in the first, whatever in it may vary."""
+    first = series[0]
+    found = []
+    for other in series[1:]:
+        pairs = enumerate(zip(first, other, strict=False))
+        at = next((i for i, (a, b) in pairs if a != b and not names.text_varies(leaf, a, b)), None)
+        if at is None and len(first) != len(other):
+            at = min(len(first), len(other))
+        found += [] if at is None else [at]
+    return min(found, default=None)
 
 
 def _first(values: Sequence[Sequence[str]]) -> str:

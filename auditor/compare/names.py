@@ -55,9 +55,11 @@ _DONE = frozenset(
         "logged", "created", "modified",
     }
 )  # fmt: skip
-_RUNS = frozenset({"run", "job", "session", "experiment", "process", "wandb", "mlflow"})
-_CALLED = frozenset({"name", "id", "key", "tag", "dir", "directory", "path", "url", "slug", "folder"})
 _EXECUTED = frozenset({"run", "job", "process", "session", "slurm"})
+_RUNS = _EXECUTED | {"experiment", "wandb", "mlflow"}
+_CALLED = frozenset({"name", "id", "key", "tag", "dir", "directory", "path", "url", "slug", "folder"})
+# A text of such a name stands for contents: it looks random, and is another one where they are.
+_DIGESTS = frozenset({"hash", "digest", "checksum", "sha", "md", "crc", "fingerprint"})
 _MEMORY = frozenset({"memory", "mem", "rss", "maxrss", "vms", "vram", "ram"})
 _MEMORY_UNITS = frozenset(
     {"b", "bytes", "kb", "mb", "gb", "kib", "mib", "gib", "used", "usage", "allocated", "reserved"}
@@ -192,15 +194,21 @@ def guessed(path: str) -> str:
     return _GUESSED.sub("*", normalised(path))
 
 
-def calls_a_run(leaf: str) -> bool:
-    """Whether a text of this name (dotted path) would say what the run itself is called, or where it lies."""
+def text_varies(leaf: str, one: str, two: str) -> bool:
+    """Whether two texts of this name (dotted path) differ in nothing but what varies from run to run.
+
+    That is what the run itself is called or where it lies, and in any other text moments, random tokens and temporary
+    places; a digest stands for what it was taken of, and never varies by itself.
+    """
     found = {word for word in words(leaf.rpartition(".")[2]) if not word.isdigit()}
-    return bool(found & _RUNS) and found <= _RUNS | _CALLED
+    if found & _RUNS and found <= _RUNS | _CALLED:
+        return True
+    return not found & _DIGESTS and _unvaried(one) == _unvaried(two)
 
 
-def unvaried(text: str) -> str:
-    """Return a text with what may vary from run to run replaced by ``*``: moments, random tokens, temporary places."""
-    return CLOCK.sub("*", guessed(text) if "/" in text or "\\" in text else normalised(text))
+def _unvaried(text: str) -> str:
+    is_path = ("/" in text or "\\" in text) and not re.search(r"\s", text)
+    return CLOCK.sub("*", guessed(text) if is_path else normalised(text))
 
 
 def echoes_input(path: str) -> bool:

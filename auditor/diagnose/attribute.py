@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from auditor.diagnose.reading import Sighting, lines_of, rule_of, sightings
+from auditor.diagnose.reading import lines_of, rule_of, sightings
 from auditor.diagnose.threads import meeting
 from auditor.records import streams
 from auditor.records.comparison import Divergence
@@ -320,10 +320,8 @@ _SIGHTED: dict[str, tuple[int, str]] = {
 
 def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator[Suspect]:
     """What the project's own source shows, where the trace does not tell it; weaker than what was seen to happen."""
-    seen: dict[str, tuple[Sighting, ...]] = {}
-    for name in own_sources(first):
-        text = source(name)
-        seen[name] = sightings(text) if text is not None else ()
+    texts = {name: source(name) or "" for name in own_sources(first)}
+    seen = {name: sightings(text) for name, text in texts.items()}
     # The streams are watched once NumPy or torch is there; of a program without them the source alone tells.
     unwatched = not any(trace.streams is not None for trace in first.processes)
     hashed = first.run.varied.get("PYTHONHASHSEED") != other.run.varied.get("PYTHONHASHSEED")
@@ -336,7 +334,7 @@ def _sighted(first: RunEvidence, other: RunEvidence, source: Source) -> Iterator
             weight, said = _SIGHTED[sighting.rule]
             if unwatched and sighting.rule in ("entropy-read", "pid-read"):
                 weight = SURE + 1
-            line = meeting(source(name) or "", sighting.line) if sighting.rule == "thread-race" else None
+            line = meeting(texts[name], sighting.line) if sighting.rule == "thread-race" else None
             place = Place(name, line or sighting.line)
             rule = _CAUSES.get(sighting.rule, sighting.rule)
             yield Suspect(rule, FACTOR_OF[rule], place, said, weight)

@@ -20,7 +20,7 @@ from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.prove import CHANGES_WORK, Found
 from auditor.diagnose.reading import asks_for_a_file, sightings
 from auditor.diagnose.remedies import remedy
-from auditor.diagnose.threads import meeting
+from auditor.diagnose.threads import meeting_place
 from auditor.records.audit import Cause
 from auditor.records.comparison import Divergence
 from auditor.records.diagnosis import Diagnosis, Factor, Localisation, Tried
@@ -215,8 +215,7 @@ def _racing(found: Found, source: Source) -> Suspect | None:
         said += ": it races, or reads something that no trial can fix (a file, a device, the network)"
     if threaded:
         said = "threads that share what this line changes take turns in another order each time"
-        line = meeting(text or "", place.line) if place is not None else None
-        place = place if place is None or line is None else Place(place.file, line)
+        place = meeting_place(place, source) or place
     return Suspect("thread-race" if threaded else "racing-operation", None, place, said, 97)
 
 

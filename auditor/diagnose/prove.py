@@ -24,7 +24,7 @@ from auditor.diagnose.attribute import (
 )
 from auditor.diagnose.localise import HARMLESS
 from auditor.diagnose.reading import first_line_of, rule_of, seeded_by_entropy, sightings
-from auditor.diagnose.threads import meeting
+from auditor.diagnose.threads import meeting_place
 from auditor.records.comparison import Comparison, Divergence
 from auditor.records.diagnosis import FACTORS, Factor, Localisation, Trial, Tried, Window
 from auditor.records.evidence import RunEvidence
@@ -496,7 +496,7 @@ def _located(localisations: Sequence[Localisation], source: Source, alike: Colle
             rules = [known] if known is not None else _by_sight(found.location, source)
             said = f"{found.variable or 'what a line computes'} differs first after this line"
             for less, name in enumerate(rules):
-                place = _meeting(found.location, source) if name == "thread-race" else None
+                place = meeting_place(found.location, source) if name == "thread-race" else None
                 yield Suspect(name, FACTOR_OF[name], place or _into(found.location, source), said, weight - 8 * less)
 
 
@@ -527,16 +527,6 @@ def _into(place: Place | None, source: Source) -> Place | None:
     text = source(place.file) if place is not None else None
     body = first_line_of(text, place.line) if place is not None and text is not None else None
     return Place(place.file, body) if place is not None and body is not None else place
-
-
-def _meeting(place: Place | None, source: Source) -> Place | None:
-    """Where a file takes results as they are ready, or its threads change what they share; None where neither is."""
-    text = source(place.file) if place is not None else None
-    if place is None or text is None:
-        return None
-    lines = [one.line for one in sightings(text) if one.rule == "completion-order"]
-    line = lines[0] if lines else meeting(text, place.line)
-    return None if line is None else Place(place.file, line)
 
 
 def _by_sight(place: Place | None, source: Source) -> list[str]:

@@ -120,7 +120,7 @@ def asks_for_a_file(source: str) -> tuple[int, ...]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.If, ast.IfExp, ast.While)) and not _only_makes_directories(node):
             calls = (one for one in ast.walk(node.test) if isinstance(one, ast.Call))
-            found |= {one.lineno for one in calls if _last_name(one.func) in _ASKS}
+            found |= {one.lineno for one in calls if last_name(one.func) in _ASKS}
     return tuple(sorted(found))
 
 
@@ -131,7 +131,7 @@ def _only_makes_directories(node: ast.If | ast.IfExp | ast.While) -> bool:
     return isinstance(node, ast.If) and all(
         isinstance(one, ast.Expr)
         and isinstance(one.value, ast.Call)
-        and _last_name(one.value.func) in ("makedirs", "mkdir")
+        and last_name(one.value.func) in ("makedirs", "mkdir")
         for one in node.body
     )
 
@@ -166,8 +166,8 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        name = _last_name(node.func)
-        owner = _last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        name = last_name(node.func)
+        owner = last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         if name in _ORDERED:
             # What is sorted or counted does not show the order it came in; the first of the greatest does.
             if not (name in ("max", "min") and node.keywords):
@@ -192,7 +192,7 @@ class _Reader(ast.NodeVisitor):
                 self._settle(generator.iter)
         elif isinstance(value, ast.Call):
             self._sorted.add(value)
-            if _last_name(value.func) in ("list", "tuple", "set", "frozenset", "iter", "reversed"):
+            if last_name(value.func) in ("list", "tuple", "set", "frozenset", "iter", "reversed"):
                 for argument in value.args:
                     self._settle(argument)
 
@@ -222,7 +222,7 @@ class _Reader(ast.NodeVisitor):
         if isinstance(value, (ast.Set, ast.SetComp)):
             return True
         if isinstance(value, ast.Call):
-            name = _last_name(value.func)
+            name = last_name(value.func)
             if name in _SETS and isinstance(value.func, ast.Name):
                 return True
             return name in ("union", "intersection", "difference", "symmetric_difference")
@@ -231,7 +231,8 @@ class _Reader(ast.NodeVisitor):
         return isinstance(value, ast.Name) and value.id in self._sets
 
 
-def _last_name(node: ast.expr) -> str:
+def last_name(node: ast.expr) -> str:
+    """The name that an expression ends with, ``put`` of ``queue.put``; empty where it ends with none."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 
 import msgspec
 
-from auditor.diagnose.reading import parsed
+from auditor.diagnose.reading import last_name, parsed, sightings
+from auditor.records.trace import Place
+from auditor.source.scopes import parameters
 
 # What hands a function to threads, and how its argument is called that holds the function.
 _HANDED = {"Thread": "target", "submit": "fn", "map": "fn", "apply_async": "func", "imap_unordered": "func"}
@@ -49,9 +51,9 @@ def shared_changes(source: str) -> tuple[SharedChange, ...]:
         if not isinstance(node, ast.Call):
             continue
         handed = _handed(node)
-        if handed is None or len(functions.get(_name(handed), ())) != 1:
+        if handed is None or len(functions.get(last_name(handed), ())) != 1:
             continue
-        (function,) = functions[_name(handed)]
+        (function,) = functions[last_name(handed)]
         shared = _shared(function, node, anew) - modules
         last = function.end_lineno or function.lineno
         found |= {SharedChange(function.lineno, last, line) for line in _changes(function, shared)}
@@ -69,13 +71,23 @@ def meeting(source: str, line: int) -> int | None:
     return lines.pop() if len(lines) == 1 and not inside else None
 
 
+def meeting_place(place: Place | None, source: Callable[[str], str | None]) -> Place | None:
+    """Where a file takes results as they are ready, or its threads change what they share; None where neither is."""
+    text = source(place.file) if place is not None else None
+    if place is None or text is None:
+        return None
+    lines = [one.line for one in sightings(text) if one.rule == "completion-order"]
+    line = lines[0] if lines else meeting(text, place.line)
+    return None if line is None else Place(place.file, line)
+
+
 def _handed(call: ast.Call) -> ast.expr | None:
     """The function that a call hands to threads."""
-    keyword = _HANDED.get(_name(call.func))
+    keyword = _HANDED.get(last_name(call.func))
     if keyword is None:
         return None
     given = next((one.value for one in call.keywords if one.arg == keyword), None)
-    if given is None and _name(call.func) != "Thread" and isinstance(call.func, ast.Attribute) and call.args:
+    if given is None and last_name(call.func) != "Thread" and isinstance(call.func, ast.Attribute) and call.args:
         given = call.args[0]
     return given
 
@@ -93,15 +105,15 @@ def _shared(function: _Function, call: ast.Call, anew: Collection[str]) -> froze
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
             outer |= set(node.names)
     shared = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)} - own | outer
-    parameters = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
-    if parameters[:1] == ["self"]:
+    taken = [one.arg for one in parameters(function)]
+    if taken[:1] == ["self"]:
         shared.add("self")
-        parameters = parameters[1:]
+        taken = taken[1:]
     given = next((one.value for one in call.keywords if one.arg == "args"), None)
     arguments = given.elts if isinstance(given, (ast.Tuple, ast.List)) else []
-    if _name(call.func) == "submit":
+    if last_name(call.func) == "submit":
         arguments = call.args[1:]
-    for parameter, argument in zip(parameters, arguments, strict=False):
+    for parameter, argument in zip(taken, arguments, strict=False):
         if isinstance(argument, ast.Name) and argument.id not in anew:
             shared.add(parameter)
     return frozenset(shared)
@@ -122,10 +134,4 @@ def _changes(function: _Function, shared: frozenset[str]) -> Iterator[int]:
 def _root(node: ast.expr) -> str:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
     return node.id if isinstance(node, ast.Name) else ""

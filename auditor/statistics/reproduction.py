@@ -106,8 +106,8 @@ def _complete(calibrated: Calibrated, missing: Sequence[int]) -> Calibrated:
     """The verdict where seeds are missing: equivalence of those that are left is not that of all."""
     if not missing or calibrated.verdict != "reached":
         return calibrated
-    names = ", ".join(map(str, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    reason = f"There is no value for seed{'s' if len(missing) > 1 else ''} {names}. Of the others: {calibrated.reason}"
+    named = rule.seeds_named(missing, len(missing))
+    reason = f"There is no value for {named}. Of the others: {calibrated.reason}"
     return msgspec.structs.replace(calibrated, verdict="inconclusive", reason=reason)
 
 

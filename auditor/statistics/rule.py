@@ -76,8 +76,8 @@ def apply(
         if chance[2] is not None:
             reason += f" With so many seeds it passes {100 * chance[2]:.0f} % of true reproductions."
     lacks = [
-        *([f"the metric is not finite for {_seeds(unusable, new.nonfinite)}"] if new.nonfinite else []),
-        *([f"there is no value for {_seeds(missing, len(missing))}"] if missing else []),
+        *([f"the metric is not finite for {seeds_named(unusable, new.nonfinite)}"] if new.nonfinite else []),
+        *([f"there is no value for {seeds_named(missing, len(missing))}"] if missing else []),
     ]
     if lacks:
         asked = new.n + new.nonfinite + len(missing)
@@ -100,7 +100,7 @@ def apply(
     )
 
 
-def _seeds(seeds: Sequence[int], count: int) -> str:
+def seeds_named(seeds: Sequence[int], count: int) -> str:
     """``seed 3`` or ``seeds 3, 4``; how many where it is not known which."""
     if not seeds:
         return f"{count} seed{'' if count == 1 else 's'}"

@@ -504,6 +504,8 @@ def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, de
         ("predictions.csv", "id,label\n1,cat\n2,dog\n", "id,label\n1,cat\n2,cat\n"),
         ("selection.json", '{"best": "svm", "n": 3}', '{"best": "knn", "n": 3}'),
         ("samples.jsonl", '{"n": 1, "text": "a b"}\n', '{"n": 1, "text": "a c"}\n'),
+        ("saved.json", '{"n": 1, "weights_sha256": "4e1f0a2b9c"}', '{"n": 1, "weights_sha256": "77ab01cd2f"}'),
+        ("said.json", '{"n": 1, "text": "1234 and/or 2"}', '{"n": 1, "text": "5678 and/or 2"}'),
         ("kept.json", '{"n": 1, "kept": ["a", "b"]}', '{"n": 1, "kept": ["a"]}'),
     ],
 )
