@@ -60,11 +60,15 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
     if found.vanished:
         made.append(_cause(_vanished(runs, source), "likely", entry, source, None, ""))
         settled.add("stale-file")
-    stale = next((one for one in found.suspects if one.rule == "stale-file"), None)
-    racing = _racing(found, source) if _differs_whatever_is_fixed(found) else None
-    if _differs_whatever_is_fixed(found) and stale is not None:
+    whatever = _differs_whatever_is_fixed(found)
+    racing = _racing(found, source) if whatever else None
+    left = [one for one in found.suspects if one.rule == "stale-file"] if whatever else []
+    if racing is not None:
+        # A file may be read that an earlier run left, a library's cache, and something else race.
+        left = [one for one in left if one.location is not None and one.location == racing.location]
+    if left and "stale-file" not in settled:
         # What an earlier run left is there in every trial.
-        made.append(_cause(stale, "likely", entry, source, None, ""))
+        made.append(_cause(left[0], "likely", entry, source, None, ""))
         settled |= {"stale-file", "nondeterministic-operation", "thread-race"}
     elif racing is not None:
         made.append(_cause(racing, "likely", entry, source, None, ""))
