@@ -84,15 +84,21 @@ _ECHO_STEMS = frozenset(
 
 _DATE = r"(?:19|20)\d{2}[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])"
 _STAMP = rf"{_DATE}(?:[-_T@. ]*[0-2]\d[-_:.h]?[0-5]\d(?:[-_:.m]?[0-5]\d(?:[-_]\d{{6}}(?!\d))?)?)?(?:[.,]\d+)?Z?"
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_MONTH_STAMP = rf"{_MONTH}[a-z]*[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\d{{2}})?(?:[-_ ]\d{{4}})?"
-_DATED = re.compile(
-    rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|(?<!\d)\d{{9,}}(?:\.\d+)?(?!\d)"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?"
+    r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
 )
-CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?")
+_MONTH_STAMP = rf"{_MONTH}[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\d{{2}})?(?:[-_ ]\d{{4}})?"
+# An epoch does not begin behind a decimal point: those are the digits of a number.
+_DATED = re.compile(
+    rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|(?<!\d)(?<!\d\.)\d{{9,}}(?:\.\d+)?(?!\d)"
+)
+# Not "top5:75.2": a time of day or a duration stands by itself.
+CLOCK = re.compile(r"(?<![\w.@])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?!\d|\.\d)")
+# Nor is the end of 1.2345678e-05 a token.
 _RANDOM = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-    r"|(?<![0-9a-zA-Z])(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])"
+    r"|(?<![0-9a-zA-Z])(?!\d+e[-+]\d)(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,}(?![0-9a-zA-Z])"
 )
 _GUESSED = re.compile(
     r"(?<=tmp)[a-z0-9_]{8}"
@@ -100,6 +106,7 @@ _GUESSED = re.compile(
     r"|(?<!\d)\d{2}[-_:h]\d{2}[-_:m]\d{2}(?!\d)"
     r"|(?<!\d)\d{4,8}(?!\d)"
 )
+_PLACE = re.compile(r"(?:\w+:/)?/|~|[A-Za-z]:\\")
 
 
 def words(name: str) -> list[str]:
@@ -207,8 +214,9 @@ def text_varies(leaf: str, one: str, two: str) -> bool:
 
 
 def _unvaried(text: str) -> str:
-    is_path = ("/" in text or "\\" in text) and not re.search(r"\s", text)
-    return CLOCK.sub("*", guessed(text) if is_path else normalised(text))
+    # A temporary place is told in full. What stands behind a slash elsewhere may be a count (8123/10000) or a choice.
+    is_place = _PLACE.match(text) and not re.search(r"\s", text)
+    return CLOCK.sub("*", guessed(text) if is_place else normalised(text))
 
 
 def echoes_input(path: str) -> bool:

@@ -506,6 +506,12 @@ def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, de
         ("samples.jsonl", '{"n": 1, "text": "a b"}\n', '{"n": 1, "text": "a c"}\n'),
         ("saved.json", '{"n": 1, "weights_sha256": "4e1f0a2b9c"}', '{"n": 1, "weights_sha256": "77ab01cd2f"}'),
         ("said.json", '{"n": 1, "text": "1234 and/or 2"}', '{"n": 1, "text": "5678 and/or 2"}'),
+        ("spread.json", '{"n": 1, "f1": "0.80526556401 ± 0.02"}', '{"n": 1, "f1": "0.40698362174 ± 0.02"}'),
+        ("small.json", '{"n": 1, "loss": "at 1.2345678e-05"}', '{"n": 1, "loss": "at 1.9876543e-05"}'),
+        ("count.json", '{"n": 1, "correct": "8123/10000"}', '{"n": 1, "correct": "8345/10000"}'),
+        ("top.json", '{"n": 1, "said": "top1:62.5 top5:75.2"}', '{"n": 1, "said": "top1:62.5 top5:35.2"}'),
+        ("word.json", '{"n": 1, "best": "Decoder 12"}', '{"n": 1, "best": "Decoder 15"}'),
+        ("step.json", '{"n": 1, "best": "out/step-1500"}', '{"n": 1, "best": "out/step-2000"}'),
         ("kept.json", '{"n": 1, "kept": ["a", "b"]}', '{"n": 1, "kept": ["a"]}'),
     ],
 )
@@ -605,6 +611,8 @@ def test_the_same_packed_at_another_time_is_the_same(runs: Any) -> None:
     ("name", "one", "two", "gap"),
     [
         ("results.yaml", "accuracy: 0.75\n", "accuracy: 0.5\n", True),
+        ("results.yml", "accuracy: 0.8052655640101304\n", "accuracy: 0.4069836217414553\n", True),
+        ("metrics.md", "top5:75.2\n", "top5:35.2\n", True),
         ("metrics.txt", "accuracy: 0.75\ntime: 3.5\n", "accuracy: 0.75\ntime: 3.7\n", False),
         ("eval.toml", "[a]\nx = 1\n# 2024-05-01 10:20:30\n", "[a]\nx = 1\n# 2024-05-01 10:20:31\n", False),
         ("scores.xml", "<a>1</a>", "<a>2</a>", True),
