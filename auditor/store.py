@@ -254,6 +254,7 @@ class Store:
             _protect(paths.root)
             sealed = msgspec.structs.replace(record, traces=len(_trace_names(paths.trace)))
             self._write(f"{self._runs}/{record.number}/run.json", sealed)
+            os.chmod(paths.root / "run.json", 0o444)
         return sealed
 
     def runs(self) -> tuple[int, ...]:
@@ -484,7 +485,7 @@ def _parse_lines(raw: Iterable[bytes]) -> tuple[tuple[TraceLine, ...], str | Non
             return tuple(parsed), f"line {number} is cut off"
         try:
             value = _decoder.decode(line)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             return tuple(parsed), f"line {number} cannot be read: {error}"
         if number == 1:
             if not isinstance(value, Hello):
@@ -851,7 +852,7 @@ def _read_json(root: Path, name: str, kind: type[_T], schema: str = "") -> _T:
                 _refuse_newer(path, told, schema)
                 raise damaged(path, f"its schema is {told[:80]!r}, not {schema!r}")
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise damaged(path, _said(data, error)) from error
 
 

@@ -56,7 +56,7 @@ class _Tail:
     def _take(self, text: bytes) -> bool:
         try:
             line = _decoder.decode(text)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, RecursionError, ValueError):
             return False  # said when the run has ended and its trace is read for good
         match line:
             case Step():

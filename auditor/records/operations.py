@@ -190,7 +190,7 @@ def parse_capture(data: bytes) -> Capture | None:
     for number, raw in enumerate(lines[:-1], start=1):
         try:
             entry = _decoder.decode(raw)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             lost.append(f"line {number} of the capture cannot be read: {error}")
             break
         if header is None:

@@ -121,7 +121,17 @@ def test_where_no_evidence_is_the_audits_nearby_are_named(store: Store, tmp_path
 
 @pytest.mark.parametrize(
     "contents",
-    [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"schema":"auditor.evidence/1"}', b'{"schema":1}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"schema":"auditor.evidence/1"}',
+        b'{"schema":1}',
+        b'{"schema":"\xff"}',
+    ],
 )
 def test_a_damaged_header_is_said_to_be(store: Store, contents: bytes) -> None:
     (store.path / "evidence.json").write_bytes(contents)
@@ -162,7 +172,7 @@ def test_a_run_is_complete_once_its_record_is_written(store: Store) -> None:
     assert (store.runs(), store.incomplete()) == ((), (1,))
     root = sealed(store)
     assert (store.runs(), store.incomplete()) == ((1,), ())
-    assert all(not p.stat().st_mode & stat.S_IWUSR for p in root.rglob("*") if p.is_file() and p.name != "run.json")
+    assert all(not p.stat().st_mode & stat.S_IWUSR for p in root.rglob("*") if p.is_file())
     for attempt in (lambda: store.begin_run(1), lambda: store.finish_run(record(1))):
         with pytest.raises(AuditorError) as caught:
             attempt()
@@ -295,6 +305,7 @@ def test_lost_files_are_named(store: Store) -> None:
         (HELLO + b'{"t":"unheard-of"}\n' + END, "line 2 cannot be read"),
         (HELLO + END.replace(b'"ns":9', b'"ns":9,"more":1'), "line 2 cannot be read"),
         (HELLO + b"[" * 100_000 + b"\n", "line 2 cannot be read"),
+        (HELLO + END.replace(b'"ns"', b'"n\xff"'), "line 2 cannot be read"),
     ],
 )
 def test_a_trace_says_what_is_wrong_with_it(data: bytes, problem: str | None) -> None:
