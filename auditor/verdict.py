@@ -462,9 +462,9 @@ def _and(words: Sequence[str], more: int) -> str:
 def exit_code(audit: Audit) -> ExitCode:
     """Return the exit code an audit ends with.
 
-    Where no level is required everything that could be examined is fine; but where nothing could be compared, a metric
-    that the user declared could not be, or a seed gave no finite value of a metric, the question asked is not answered,
-    and that is inconclusive.
+    Where no level is required everything that could be examined is fine; but where no level can be told, a metric that
+    the user declared could not be compared, or a seed gave no finite value of a metric, the question asked is not
+    answered, and that is inconclusive.
     """
     if audit.state == "failed":
         return ExitCode.PROGRAM_FAILED
@@ -481,9 +481,8 @@ def exit_code(audit: Audit) -> ExitCode:
         whole = not (audit.study.missing or _not_finite(audit.study))
         return ExitCode.OK if told and whole else ExitCode.INCONCLUSIVE
     unanswered = any(metric.declared and metric.problem for metric in audit.metrics.values())
-    if unanswered or not (audit.divergence is not None or _decides(audit.compared)):
-        return ExitCode.INCONCLUSIVE
-    return ExitCode.OK
+    decided = any(level.verdict in ("reached", "not-reached") for level in audit.levels.values())
+    return ExitCode.OK if decided and not unanswered else ExitCode.INCONCLUSIVE
 
 
 def _decides(compared: Compared) -> bool:
