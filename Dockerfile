@@ -33,6 +33,7 @@ RUN python3 -m venv /opt/program && \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY auditor/ auditor/
+COPY bin/ bin/
 COPY checks/ checks/
 RUN /opt/auditor/bin/pip install --no-deps --no-build-isolation --no-index .
 

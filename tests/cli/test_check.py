@@ -196,7 +196,7 @@ def test_it_imports_no_torch_and_runs_nothing(project: Path) -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the wheel of this checkout is installed, alone."""
     scratch = tmp_path_factory.mktemp("wheel")
-    for name in ("auditor", "checks"):
+    for name in ("auditor", "bin", "checks"):
         shutil.copytree(ROOT / name, scratch / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, scratch / "source" / name)
@@ -229,6 +229,22 @@ def test_the_wheel_carries_the_rulebook(installed: Path, project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     found = subprocess.run(where, cwd=project, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(installed))
+
+
+def test_the_wheels_script_is_not_led_astray_by_what_pythonpath_names(installed: Path, project: Path) -> None:
+    (project / "auditor").mkdir()
+    (project / "auditor" / "__init__.py").write_text("raise SystemExit('the project's own was imported')\n")
+    (project / "msgspec.py").write_text("raise SystemExit('the project's own was imported')\n")
+    done = subprocess.run(
+        [sys.executable, str(installed / "bin" / "auditor"), "check", *ONLY],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": f".{os.pathsep}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "src/train.py" in done.stdout
 
 
 def test_hooks_are_for_every_kind_of_file_that_is_read() -> None:
