@@ -275,7 +275,8 @@ def _entropy(seen: _Seen, agreed: bool) -> Observed:
     # A random.Random() takes it inside the interpreter, where it is not watched.
     made_unseeded = [one for one in seen.findings if one.rule == "unseeded-python-generator"]
     if not read and not made_unseeded:
-        return "controlled", "no line of the program reads any"
+        clock = any(one.kind == "clock" for trace in seen.traces for one in trace.entropy)
+        return "controlled", "no line of the program reads any" + (" but the clock" if clock else "")
     if not read:
         what = f"a random.Random is made without a seed{_at(made_unseeded[0].location)}"
         return ("not-applicable", f"{what}; the runs agree all the same") if agreed else ("not-controlled", what)
