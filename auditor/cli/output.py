@@ -246,11 +246,12 @@ def terminal_width_of_a_file() -> int:
 def check_writable(path: Path, option: str) -> None:
     """Make sure that a report can be written there, before an hour of training; raises UsageError ``cannot-write``."""
     directory = path.parent
-    if path.is_dir():
+    # Path.is_dir raises in a directory that may not be searched.
+    if os.path.isdir(path):
         raise UsageError("cannot-write", f"{option} {path} is a directory", "name a file")
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise UsageError("cannot-write", f"{option} {path}: there is no directory {directory}", "make it first")
-    if not os.access(path if path.exists() else directory, os.W_OK):
+    if not os.access(path if os.path.exists(path) else directory, os.W_OK):
         raise UsageError("cannot-write", f"{option} {path} cannot be written", "choose a place that you may write to")
 
 

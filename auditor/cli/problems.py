@@ -77,7 +77,7 @@ def from_system(error: Exception) -> AuditorError | None:
         return UsageError(
             "cannot-write",
             f"the system does not allow it{named} ({error.strerror})",
-            "choose a directory that you may write to with --out DIR",
+            "check whose it is and its mode; an audit that had begun goes on with --resume",
         )
     return None
 

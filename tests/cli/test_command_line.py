@@ -94,6 +94,7 @@ def test_options_reach_the_request(asked: list[Request], tmp_path: Path) -> None
         (["run", "--metric", "a", "--", "x"], "bad-metric"),
         (["run", "--tolerance", "a=b", "--", "x"], "bad-tolerance"),
         (["run", "--json", "no/such/dir/a.json", "--", "x"], "cannot-write"),
+        (["run", "--json", "x" * 300 + "/a.json", "--", "x"], "cannot-write"),
         (["run", "--resume", "nowhere"], "evidence-not-found"),
         (["run", "--", "no-such-program-anywhere"], "command-not-found"),
         (["report", "nowhere"], "evidence-not-found"),
@@ -230,6 +231,7 @@ def test_what_the_system_refuses_is_no_fault_of_ours(
     told = capsys.readouterr().err
     assert f"({slug};" in told
     assert "some/file" in told
+    assert "--out" not in told
 
 
 def test_resume_takes_nothing_else(

@@ -56,6 +56,14 @@ def test_no_room_for_artefacts(small, bench, isolation):
     assert [r.ending.status for r in bench.perform()] == ["ok", "ok"]
 
 
+def test_the_full_disk_is_the_one_that_is_named(small, bench):
+    bench.prepare((sys.executable, "-I", "train.py"), out=str(small / "audit"))
+    fill(small)
+    with pytest.raises(AuditorError) as caught:
+        bench.perform()
+    assert str(small) in caught.value.what
+
+
 def test_no_room_for_output(small, bench):
     bench.write("train.py", "import os\nwhile True: os.write(1, b'x' * 4096)")
     bench.prepare((sys.executable, "-I", "train.py"), out=str(small / "audit"))

@@ -149,7 +149,8 @@ class DockerExecutor:
         }
         text = json.dumps(told, indent=1)
         (self._scratch / "probe.json").write_text(text)
-        launch.paths.probe.write_text(text)
+        with writing(launch.paths.probe):
+            launch.paths.probe.write_text(text)
 
     def _identity(self, home: str) -> dict[str, str]:
         # The caller's user has no entry in the image's passwd: without these, programs that ask for a home fail.

@@ -94,7 +94,9 @@ def check_command(command: Sequence[str], project: Path, environment: Mapping[st
 def _how_to_start(program: str) -> str:
     if program.endswith(".py"):
         return f"python {program}"
-    return f"bash {program}" if program.endswith(".sh") else f"./{program}"
+    if program.endswith(".sh"):
+        return f"bash {program}"
+    return f"its interpreter before it (PROGRAM {program})" if "/" in program else f"./{program}"
 
 
 class LocalExecutor:
@@ -244,7 +246,8 @@ class LocalExecutor:
         }
         text = json.dumps(told, indent=1)
         probe.write_text(text)
-        launch.paths.probe.write_text(text)
+        with writing(launch.paths.probe):
+            launch.paths.probe.write_text(text)
         return _View(
             root, trace, tensors, probe, plan if launch.plan is not None else None, temporary, layers, binds, before
         )
