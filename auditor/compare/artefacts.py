@@ -34,8 +34,11 @@ _RESULT_WORDS = frozenset(
     {"result", "results", "metric", "metrics", "score", "scores", "eval", "evaluation", "predictions", "preds"}
 )
 _RESULT_SUFFIXES = frozenset(
-    {".txt", ".yaml", ".yml", ".toml", ".xml", ".md", ".html", ".dat", ".db", ".sqlite", ".sqlite3", ""}
-)
+    {
+        ".txt", ".yaml", ".yml", ".toml", ".xml", ".md", ".rst", ".tex", ".html", ".dat", ".db", ".sqlite", ".sqlite3",
+        ".xlsx", ".ods", ".zip", ".tar", "",
+    }
+)  # fmt: skip
 _PACKINGS = frozenset({".gz", ".bz2", ".xz"})
 _SEALED = frozenset({".zst", ".lz4", ".br", ".7z", ".lzma"})  # packed so that the standard library cannot open it
 _LOG_SUFFIXES = frozenset({".log", ".out", ".err", ".txt", ".md", ".html"})

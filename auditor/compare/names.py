@@ -89,10 +89,10 @@ _MONTH = (
     r"|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
 )
 _MONTH_STAMP = rf"{_MONTH}[-_ ]?\d{{1,2}}(?:[-_ ]\d{{2}}[-_:]\d{{2}}[-_:]\d{{2}})?(?:[-_ ]\d{{4}})?"
-# An epoch does not begin behind a decimal point: those are the digits of a number.
-_DATED = re.compile(
-    rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|(?<!\d)(?<!\d\.)\d{{9,}}(?:\.\d+)?(?!\d)"
-)
+# An epoch, from 2014 to 2033, in seconds to nanoseconds. Other long numbers count something, and behind a decimal point
+# are the digits of a number.
+_EPOCH = r"(?<!\d)(?<!\d\.)1[4-9]\d{8}(?:\d{3}){0,3}(?:\.\d+)?(?!\d)"
+_DATED = re.compile(rf"(?<=events\.out\.tfevents\.)\S+|(?<!\d){_STAMP}(?!\d)|{_MONTH_STAMP}|{_EPOCH}")
 # Not "top5:75.2": a time of day or a duration stands by itself.
 CLOCK = re.compile(r"(?<![\w.@])\d{1,2}:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?!\d|\.\d)")
 # Nor is the end of 1.2345678e-05 a token.
@@ -104,7 +104,7 @@ _GUESSED = re.compile(
     r"(?<=tmp)[a-z0-9_]{8}"
     r"|(?<![0-9a-zA-Z])(?=[0-9a-z]*\d)(?=[0-9a-z]*[a-z])[0-9a-z]{8}(?![0-9a-zA-Z])"
     r"|(?<!\d)\d{2}[-_:h]\d{2}[-_:m]\d{2}(?!\d)"
-    r"|(?<!\d)\d{4,8}(?!\d)"
+    r"|(?<!\d)\d{4,}(?!\d)"
 )
 _PLACE = re.compile(r"(?:\w+:/)?/|~|[A-Za-z]:\\")
 
