@@ -120,3 +120,14 @@ def test_a_word_and_its_complement_differ() -> None:
     assert digest_of(image.tobytes()) != digest_of((255 - image).tobytes())
     labels = np.zeros(4_096, np.int64)
     assert digest_of(labels.tobytes()) != digest_of((labels - 1).tobytes())
+
+
+def test_what_an_ended_function_transform_had_wrapped_is_unreadable_and_no_fault() -> None:
+    torch = pytest.importorskip("torch")
+    from _auditor_probe import tensors
+
+    wrapped: list[object] = []
+    torch.func.grad(lambda x: (wrapped.append(x), (x * x).sum())[1])(torch.ones(3))
+    reader = tensors.Reader(torch)
+    assert reader.digests(wrapped) == [tensors.UNREADABLE]
+    assert tensors.block([("x", wrapped[0])], reader, {}) is None

@@ -89,7 +89,10 @@ class Reader:
         if plain is None:
             return None
         if plain.is_cpu:
-            address = plain.data_ptr()
+            try:
+                address = plain.data_ptr()
+            except RuntimeError:  # what a function transform that has ended had wrapped
+                return None
             size = plain.numel() * plain.element_size()
             # A wrapper subclass has a size, but no memory of its own.
             return digest.of_memory(address, size) if address or not size else None
@@ -190,7 +193,10 @@ def block(named, reader, headers):
         if not kind or plain is None or not plain.is_cpu:
             return None
         size = plain.numel() * plain.element_size()
-        address = plain.data_ptr()
+        try:
+            address = plain.data_ptr()
+        except RuntimeError:  # as in Reader.digest
+            return None
         if size and not address:
             return None
         facts.append((name, kind, plain.shape, size))
