@@ -4,4 +4,6 @@ import sys
 
 from auditor.cli import main
 
-sys.exit(main())
+# Processes that are spawned for `auditor check` import this again.
+if __name__ == "__main__":
+    sys.exit(main())

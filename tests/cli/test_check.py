@@ -247,6 +247,14 @@ def test_the_wheels_script_is_not_led_astray_by_what_pythonpath_names(installed:
     assert "src/train.py" in done.stdout
 
 
+@pytest.mark.parametrize("start", [["-m", "auditor"], [str(ROOT / "bin" / "auditor")]])
+def test_processes_that_help_do_not_begin_an_audit_of_their_own(start: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *start, "check", "checks", "auditor"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_hooks_are_for_every_kind_of_file_that_is_read() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     assert [hook["id"] for hook in hooks] == ["auditor-check", "auditor-check-fix"]
