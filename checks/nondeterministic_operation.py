@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -74,6 +75,13 @@ RULE = Rule(
             "import torch\n\nx = torch.rand(9).cuda()\nprint(torch.bincount(x.long(), x), x.median(dim=0))\n",
             runs=False,
         ),
+        Example(
+            "import torch\n\nsums, places = torch.zeros(3).cuda(), torch.zeros(9, dtype=torch.long).cuda()\n"
+            "print(sums.put_(places, torch.rand(9).cuda(), accumulate=True))\n",
+            runs=False,
+        ),
+        Example("import torch\n\nprint(torch.rand(9, device='cuda').cumsum(0))\n", runs=False),
+        Example("import torch\n\nprint(torch.rand(9, 2, device='cuda').median(dim=0))\n", runs=False),
     ),
     good=(
         Example(_BAD.replace("device =", "torch.use_deterministic_algorithms(True)\ndevice =", 1), needs=("torch",)),
@@ -93,6 +101,12 @@ RULE = Rule(
             "import torch\n\ncounts = torch.bincount(torch.arange(9, device='cuda') % 3)\n",
             runs=False,
         ),
+        # Another library's method of the same name, and a function of processes.
+        Example(
+            "import pandas as pd\nimport torch\n\nprint(pd.Series([1.0, 2.0]).cumsum(), torch.ones(1).cuda())\n"
+            "torch.distributed.gather(torch.ones(1).cuda())\n",
+            runs=False,
+        ),
     ),
     sources=(address(LATEST), "https://docs.pytorch.org/docs/2.9/generated/torch.use_deterministic_algorithms.html"),
 )
@@ -104,8 +118,8 @@ for _operation in OPERATIONS:
         _BY_CALL[_name].append(_operation)
     for _name in _operation.methods:
         _BY_METHOD[_name].append(_operation)
-# Methods that other libraries' objects have as well: nothing is told of them.
-_COMMON = frozenset({"gather", "scatter", "scatter_", "cumsum", "put_", "median"})
+# Methods that other libraries' objects have as well: they are told only of what torch is seen to make.
+_COMMON = frozenset({"gather", "scatter", "scatter_", "cumsum", "median"})
 _BLURRED = frozenset({"linear", "bilinear", "bicubic", "trilinear"})
 _PADDED = {"reflect": "torch.nn.ReflectionPad2d", "replicate": "torch.nn.ReplicationPad2d"}
 _REDUCED = {"sum": ("sum",), "mean": ("sum",), "add": ("sum",), "prod": ("prod",)}
@@ -148,9 +162,11 @@ def _calls(module: Module) -> Iterator[tuple[Call, Operation, bool]]:
                 yield call, operation, False
     for node in module.all(ast.Call):
         function = node.func
-        if not isinstance(function, ast.Attribute) or function.attr not in _BY_METHOD or function.attr in _COMMON:
+        if not isinstance(function, ast.Attribute) or function.attr not in _BY_METHOD:
             continue
         known = module.name(function)
+        if function.attr in _COMMON and not re.match(r"torch\.\w+\(\)", known or ""):
+            continue
         if known is not None and known.partition(".")[0].removesuffix("()") not in ("torch", ""):
             continue  # another library's
         if known in _BY_CALL:

@@ -305,6 +305,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _RAISES,
         when="with indices",
         calls=("torch.median",),
+        methods=("median",),
         certainty="medium",
     ),
     Operation(
