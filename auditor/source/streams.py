@@ -89,6 +89,8 @@ _TORCH_MODULES = _words(
 _TORCH_INIT = _words(
     "uniform_ normal_ trunc_normal_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
 )
+# Methods that fill a tensor.
+_TORCH_FILLS = _words("uniform_ normal_ random_ bernoulli_ exponential_ log_normal_ cauchy_ geometric_")
 _RANDOM_SAMPLERS = {"RandomSampler": 3, "WeightedRandomSampler": 3, "SubsetRandomSampler": 1, "random_split": 2}
 _MAINS = frozenset({"main", "run", "train", "cli", "app"})
 _TRAINING_METHODS = frozenset({"backward", "fit", "learn", "train_on_batch", "partial_fit", "fit_one_cycle"})
@@ -265,7 +267,9 @@ def _torch_draws(module: Module, call: Call, rest: str) -> bool:
             return module.constant(call.argument("shuffle", 2)) is True and not call.has("generator", 12)
         position = _RANDOM_SAMPLERS.get(last)
         return position is not None and not call.has("generator", position)
-    return kind.startswith("distributions.") and kind.endswith("()") and last in ("sample", "rsample")
+    if kind.startswith("distributions."):
+        return kind.endswith("()") and last in ("sample", "rsample")
+    return kind.endswith("()") and last in _TORCH_FILLS
 
 
 def trains(module: Module) -> ast.Call | None:
