@@ -9,7 +9,7 @@ from auditor.records.streams import STREAM_NAMES
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
 from auditor.source.seeds import inside
-from auditor.source.streams import Stream, by_convention, draws, seedings
+from auditor.source.streams import Seeding, Stream, by_convention, draws, seedings
 
 _HELPER = """import numpy as np
 import torch
@@ -44,6 +44,7 @@ RULE = Rule(
     remedy="Have it seed them all: random.seed(seed), numpy.random.seed(seed) and torch.manual_seed(seed).",
     bad=(
         Example(_HELPER, name="helper.py", beside={"train.py": _MAIN}, runs=False),
+        Example(_HELPER.replace("(seed)", "(s)"), name="helper.py", beside={"train.py": _MAIN}, runs=False),
         Example(
             _MAIN.replace(
                 "from helper import set_seed",
@@ -87,9 +88,11 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """Functions called like set_seed that seed one or two of three streams, where the third is drawn from unseeded."""
     drawn = {one.stream for one in draws(module)}
     for function in module.all(ast.FunctionDef):
-        if not by_convention(function.name) or "worker" in function.name or not _takes_a_seed(function):
+        if not by_convention(function.name) or "worker" in function.name:
             continue
         own = [one for one in seedings(module) if inside(module, one.node, function)]
+        if not _takes_a_seed(function, own):
+            continue
         # Only calls that are known to the letter: a helper of another name may do the rest.
         if not own or any(set(_EACH) <= one.streams for one in own):
             continue
@@ -105,5 +108,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 )
 
 
-def _takes_a_seed(function: ast.FunctionDef) -> bool:
-    return any("seed" in one.arg for one in (*function.args.args, *function.args.kwonlyargs))
+def _takes_a_seed(function: ast.FunctionDef, own: list[Seeding]) -> bool:
+    """Whether a parameter is a seed, by its name or by what is seeded with it."""
+    seeds = {one.seed.id for one in own if isinstance(one.seed, ast.Name)}
+    return any("seed" in one.arg or one.arg in seeds for one in (*function.args.args, *function.args.kwonlyargs))
