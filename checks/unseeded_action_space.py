@@ -30,7 +30,15 @@ RULE = Rule(
         "streams. Random actions (warm-up, epsilon-greedy exploration) are others in each run."
     ),
     remedy="Seed it once: env.action_space.seed(seed).",
-    bad=(Example(_BAD, needs=("gymnasium",)),),
+    bad=(
+        Example(_BAD, needs=("gymnasium",)),
+        Example(
+            _BAD.replace("print", "actions = env.action_space\nprint").replace(
+                "env.action_space.sample", "actions.sample"
+            ),
+            needs=("gymnasium",),
+        ),
+    ),
     good=(
         Example(_BAD.replace("env.reset(seed=7)", "env.action_space.seed(7)"), needs=("gymnasium",)),
         # One call of sample to learn what an action looks like draws nothing that is used.
@@ -51,10 +59,12 @@ def see_source(module: Module) -> Iterator[Sighting]:
     if "gymnasium" not in module.imports or not runs(module) or not makes(module):
         return
     for node, owner in method_calls(module, "sample"):
-        if isinstance(owner, ast.Attribute) and owner.attr in _SPACES and not node.args and runs(module, node):
+        spaces = (owner, *module.values(owner))  # env.action_space, or a name that holds it
+        space = next((one.attr for one in spaces if isinstance(one, ast.Attribute)), "")
+        if space in _SPACES and not node.args and runs(module, node):
             if any(name.endswith("_space.seed") or name.endswith("seed_spaces") for name in module.called):
                 return
             yield Sighting(
-                node, f"nothing seeds {owner.attr}: what it samples comes from the system's entropy", unless=_SEEDED
+                node, f"nothing seeds {space}: what it samples comes from the system's entropy", unless=_SEEDED
             )
             return
