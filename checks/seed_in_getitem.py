@@ -54,6 +54,12 @@ RULE = Rule(
     remedy="Draw from a generator of the sample's own: numpy.random.default_rng([seed, epoch, index]).",
     bad=(
         Example(_BAD, needs=("numpy", "torch")),
+        Example(
+            _BAD.replace("        np.random.seed(0)\n", "        self.begin(0)\n").replace(
+                "    def __getitem__", "    def begin(self, seed):\n        np.random.seed(seed)\n\n    def __getitem__"
+            ),
+            needs=("numpy", "torch"),
+        ),
         Example(_BAD.replace("np.random.seed(0)", "np.random.seed(index)"), needs=("numpy", "torch")),
     ),
     good=(
@@ -80,7 +86,7 @@ def see_source(module: Module) -> Iterator[Sighting]:
     drawing = {one.node for one in draws(module)}
     for one in seedings(module):
         name = module.name(one.node.func) or ""
-        per_sample = next((function for function in module.functions(one.node) if function in _PER_SAMPLE), None)
+        per_sample = _per_sample(module, one.node)
         if one.seed is None or per_sample is None or name.endswith("state"):
             continue
         # A seed that is drawn (to have an image and its mask turned alike) differs for each sample.
@@ -91,6 +97,17 @@ def see_source(module: Module) -> Iterator[Sighting]:
             f"{module.segment(one.node.func)} in {per_sample} sets the stream back for each sample",
             confidence=confidence,
         )
+
+
+def _per_sample(module: Module, node: ast.Call) -> str | None:
+    """The function that is called for each sample and makes a call, by itself or by a function of this file."""
+    helper = module.function(node)
+    callers = (call for call in module.all(ast.Call) if helper and module.definition(call.func) is helper)
+    for call in (node, *callers):
+        for function in module.functions(call):
+            if function in _PER_SAMPLE:
+                return function
+    return None
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:
