@@ -89,10 +89,10 @@ def see_source(module: Module) -> Iterator[Sighting]:
 
 
 def _reports(module: Module) -> bool:
-    """Whether a metric is printed or logged, by its name in the text."""
+    """Whether a metric is printed, logged or written as JSON, by its name in the text."""
     for call in module.all(ast.Call):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if name in ("print", "info", "write", "log") and any(
+        if name in ("print", "info", "write", "log", "dump", "dumps") and any(
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and _METRIC.search(node.value.replace("_", " "))
