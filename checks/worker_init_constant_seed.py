@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
 from auditor.source import Module
-from auditor.source.module import Function
+from auditor.source.module import Call, Function
 from auditor.source.scopes import parameters
 from auditor.source.seeds import inside, names, worker_inits
 from auditor.source.streams import seedings
@@ -69,6 +69,13 @@ RULE = Rule(
             ),
             needs=("numpy", "torch"),
         ),
+        Example(
+            _BAD.replace("worker_init_fn=start", "worker_init_fn=partial(start, seed=3)")
+            .replace("import numpy", "from functools import partial\n\nimport numpy")
+            .replace("start(worker_id)", "start(worker_id, seed)")
+            .replace("seed(0)\n\n\ndef", "seed(seed)\n\n\ndef"),
+            needs=("numpy", "torch"),
+        ),
     ),
     good=(
         Example(
@@ -79,6 +86,13 @@ RULE = Rule(
             _BAD.replace(
                 "np.random.seed(0)", "seed = torch.utils.data.get_worker_info().seed\n    np.random.seed(seed % 2**32)"
             ),
+            needs=("numpy", "torch"),
+        ),
+        Example(
+            _BAD.replace("worker_init_fn=start", "worker_init_fn=partial(start, seed=3)")
+            .replace("import numpy", "from functools import partial\n\nimport numpy")
+            .replace("start(worker_id)", "start(worker_id, seed)")
+            .replace("seed(0)\n\n\ndef", "seed(seed + worker_id)\n\n\ndef"),
             needs=("numpy", "torch"),
         ),
     ),
@@ -95,8 +109,9 @@ def see_source(module: Module) -> Iterator[Sighting]:
     """Initialisations of workers that seed with what is neither the worker's number nor made from it."""
     for function, calls in worker_inits(module).items():
         given = any(call is not None for call in calls)
+        held = _held(module, function, calls)
         for one in seedings(module):
-            if one.seed is not None and inside(module, one.node, function) and _is_fixed(function, one.seed):
+            if one.seed is not None and inside(module, one.node, function) and _is_fixed(function, one.seed, held):
                 yield Sighting(
                     one.node,
                     f"{module.segment(one.node)} seeds every worker alike",
@@ -104,11 +119,26 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 )
 
 
-def _is_fixed(function: Function, seed: ast.expr) -> bool:
-    """Whether a seed is made of constants and names from outside the function, none a worker's or a rank's."""
+def _held(module: Module, function: Function, calls: list[Call | None]) -> frozenset[str]:
+    """The parameters that a ``functools.partial`` gives a function wherever it is given to a loader."""
+    positional = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+    held: list[frozenset[str]] = []
+    for call in calls:
+        given = None if call is None else call.argument("worker_init_fn")
+        for made in module.values(given) if isinstance(given, ast.expr) else []:
+            if isinstance(made, ast.Call) and module.name(made.func) == "functools.partial":
+                named = [one.arg for one in made.keywords if one.arg]
+                held.append(frozenset((*named, *positional[: len(made.args) - 1])))
+            else:
+                held.append(frozenset())
+    return frozenset.intersection(*held) if held else frozenset()
+
+
+def _is_fixed(function: Function, seed: ast.expr, held: frozenset[str]) -> bool:
+    """Whether a seed is made of constants, names from outside the function and what it holds, none a worker's."""
     if not all(isinstance(part, _FIXED) for part in ast.walk(seed)):
         return False
-    own = {one.arg for one in parameters(function)}
+    own = {one.arg for one in parameters(function)} - held
     own |= {one.id for one in ast.walk(function) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     words = names(seed) | {one.attr for one in ast.walk(seed) if isinstance(one, ast.Attribute)}
     told = any(word in one.lower() for one in words for word in ("worker", "rank", "info", "initial", "base"))
