@@ -39,6 +39,12 @@ if __name__ == "__main__":
             total += value
     print(total)
 """
+_JOBLIB = """from joblib import Parallel, delayed
+
+pool = Parallel(n_jobs=2, return_as="generator_unordered")
+roots = list(pool(delayed(pow)(base, 0.5) for base in range(8)))
+print(sum(roots))
+"""
 _QUEUE = """import queue
 import threading
 
@@ -63,11 +69,12 @@ RULE = Rule(
         "A list that is filled so has another order in each run, and floats that are added so have other last bits."
     ),
     remedy="Take them in the order of the tasks: executor.map, Pool.imap, or [future.result() for future in futures].",
-    bad=(Example(_BAD), Example(_POOL), Example(_QUEUE)),
+    bad=(Example(_BAD), Example(_POOL), Example(_QUEUE), Example(_JOBLIB, needs=("joblib",))),
     good=(
         Example(_BAD.replace("in as_completed(futures)", "in futures")),
         Example(_POOL.replace("imap_unordered", "imap")),
         Example(_QUEUE.replace("[results.get() for _ in threads]", "sorted(results.get() for _ in threads)")),
+        Example(_JOBLIB.replace("_unordered", ""), needs=("joblib",)),
         # Each result is put in its place.
         Example(
             _BAD.replace("losses = []", "losses = [0.0] * 3").replace(
@@ -100,16 +107,29 @@ _DOUBTFUL: frozenset[Use] = frozenset({"yielded", "joined", "returned"})
 
 def see_source(module: Module) -> Iterator[Sighting]:
     """Loops over what comes as it is ready, of which something is made in that order."""
-    for call in (*module.calls(*_FUNCTIONS), *_unordered(module)):
+    for call in (*module.calls(*_FUNCTIONS), *module.calls("joblib.Parallel()"), *_unordered(module)):
+        if call.name == "joblib.Parallel()" and not _as_ready(module, call.node.func):
+            continue
         found = uses(module, call.node) & (_SURE | _DOUBTFUL)
         if not found or _placed(module, call.node):
             continue
         confidence: Confidence | None = None if found & _SURE else "medium"
-        last = call.name.rpartition(".")[2]
+        last = call.name.rpartition(".")[2].removesuffix("()")
         yield Sighting(
             call.node, f"{last} gives results as they are ready, and they are {in_words(found)}", confidence=confidence
         )
     yield from _queued(module)
+
+
+def _as_ready(module: Module, made: ast.expr) -> bool:
+    """Whether joblib is asked for results as they come; by default it gives them in the order of the tasks."""
+    return any(
+        isinstance(one, ast.Call)
+        and any(
+            given.arg == "return_as" and module.constant(given.value) == "generator_unordered" for given in one.keywords
+        )
+        for one in module.values(made)
+    )
 
 
 def _unordered(module: Module) -> Iterator[Call]:
