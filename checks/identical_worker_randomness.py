@@ -10,6 +10,7 @@ from auditor.rule import Confidence, Example, Observation, Rule, Sighting, Watch
 from auditor.source import Module
 from auditor.source.loading import (
     datasets,
+    global_generators,
     has_workers,
     held_generators,
     initialises_workers,
@@ -82,6 +83,12 @@ RULE = Rule(
             ),
             needs=("torch",),
         ),
+        Example(
+            _BAD.replace("class", "RNG = np.random.default_rng(3)\n\n\nclass", 1)
+            .replace("        self.rng = np.random.default_rng(seed)", "        self.seed = seed")
+            .replace("self.rng.normal", "RNG.normal"),
+            needs=("numpy", "torch"),
+        ),
     ),
     good=(
         Example(_BAD.replace(", num_workers=2", ""), needs=("numpy", "torch")),
@@ -121,14 +128,14 @@ def see_source(module: Module) -> Iterator[Sighting]:
         item = method(owner, "__getitem__", "__getitems__", "__iter__")
         if item is None or "worker" in (module.segment(owner)):
             continue
-        for attribute, what, made in held_generators(module, owner):
-            if uses(module, item, attribute):
-                yield Sighting(
-                    made,
-                    f"{owner.name} holds {what} ({attribute}): each worker draws from a copy of it, "
-                    "and all copies begin alike",
-                    confidence=confidence,
-                )
+        held = [one for one in held_generators(module, owner) if uses(module, item, one.name)]
+        for one in (*held, *global_generators(module, item)):
+            yield Sighting(
+                one.made,
+                f"{owner.name} {'holds' if one in held else 'draws from'} {one.what} ({one.name}): each worker draws "
+                "from a copy of it, and all copies begin alike",
+                confidence=confidence,
+            )
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:

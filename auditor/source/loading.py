@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from auditor.source.module import ABSENT, UNKNOWN, Call, Function, Module
 
@@ -89,8 +90,34 @@ def method(owner: ast.ClassDef, *names: str) -> Function | None:
     return None
 
 
-def held_generators(module: Module, owner: ast.ClassDef) -> Iterator[tuple[str, str, ast.Call]]:
-    """The generators that a class makes in ``__init__`` and nowhere else: attribute, what it is in words, and call."""
+class Generator(NamedTuple):
+    """A generator that lives as long as the dataset: its name, what it is in words, and the call that makes it."""
+
+    name: str
+    what: str
+    made: ast.Call
+
+
+def global_generators(module: Module, function: Function) -> Iterator[Generator]:
+    """The generators of a module's top level that a function calls methods of."""
+    found: dict[str, Generator] = {}
+    for node in ast.walk(function):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
+            values = module.values(node.func.value)
+            made = values[0] if len(values) == 1 else None
+            called = module.name(made.func) if isinstance(made, ast.Call) else None
+            if isinstance(made, ast.Call) and called in _GENERATORS and module.scope(made).parent is None:
+                name = node.func.value.id
+                found.setdefault(name, Generator(name, _GENERATORS[called], made))
+    yield from found.values()
+
+
+def held_generators(module: Module, owner: ast.ClassDef) -> Iterator[Generator]:
+    """The generators that a class makes in ``__init__`` and nowhere else, by the attribute that holds each."""
     start = method(owner, "__init__")
     stored: dict[str, list[ast.Attribute]] = {}
     for node in module.all(ast.Attribute):
@@ -102,7 +129,7 @@ def held_generators(module: Module, owner: ast.ClassDef) -> Iterator[tuple[str, 
             made = values[0]
             called = module.name(made.func) if isinstance(made, ast.Call) else None
             if isinstance(made, ast.Call) and called in _GENERATORS:
-                yield name, _GENERATORS[called], made
+                yield Generator(name, _GENERATORS[called], made)
 
 
 def _is_self(node: ast.Attribute) -> bool:
