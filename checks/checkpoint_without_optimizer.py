@@ -44,6 +44,7 @@ RULE = Rule(
     remedy="Save optimizer.state_dict() with the model's, and load it again before training goes on.",
     bad=(
         Example(_BAD),
+        Example(_BAD.replace("start_epoch", "start")),
         Example(
             _BAD.replace('{"epoch": epoch, "model": model.state_dict()}', "model.state_dict()")
             .replace('kept["model"]', "kept")
@@ -52,6 +53,7 @@ RULE = Rule(
     ),
     good=(
         Example(_GOOD.replace("    start_epoch =", '    optimizer.load_state_dict(kept["adam"])\n    start_epoch =')),
+        Example(_GOOD.replace("optimizer", "rule").replace('"adam"', '"moments"')),
         # The best model is kept to be used, and nothing goes on from it.
         Example(
             "import torch\n\nmodel = torch.nn.Linear(2, 1)\noptimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"

@@ -95,7 +95,7 @@ def _given(module: Module, node: ast.Call, given: ast.expr) -> Iterator[Saved]:
 def _saved(module: Module, node: ast.Call, given: ast.expr) -> Saved:
     values = module.values(given)
     if len(values) == 1 and _is_state(values[0]):
-        return Saved(node, (), tuple(_words(values[0])), True, _is_model(values[0]))
+        return Saved(node, (), tuple(_words(module, values[0])), True, _is_model(module, values[0]))
     keys: list[str] = []
     words: list[str] = []
     whole = bool(values)
@@ -104,7 +104,7 @@ def _saved(module: Module, node: ast.Call, given: ast.expr) -> Saved:
         whole = whole and entries is not None
         for key, held in entries or ():
             keys.append(key)
-            words += [key, *_words(held)]
+            words += [key, *_words(module, held)]
     if isinstance(given, ast.Name):
         # What is added to it later.
         for subscript in module.all(ast.Subscript):
@@ -138,14 +138,16 @@ def _is_state(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "state_dict"
 
 
-def _is_model(value: ast.expr) -> bool:
-    return not any(_OPTIMIZER.search(word) or _SCHEDULER.search(word) for word in _words(value))
+def _is_model(module: Module, value: ast.expr) -> bool:
+    return not any(_OPTIMIZER.search(word) or _SCHEDULER.search(word) for word in _words(module, value))
 
 
-def _words(value: ast.expr) -> Iterator[str]:
+def _words(module: Module, value: ast.expr) -> Iterator[str]:
     for node in ast.walk(value):
         if isinstance(node, ast.Name):
             yield node.id
+            # What made it, however it is called: optim.Adam(), lr_scheduler.StepLR().
+            yield ".".join((module.name(node) or "").split(".")[-2:])
         elif isinstance(node, ast.Attribute):
             yield node.attr
 
@@ -173,10 +175,22 @@ def resumes(module: Module) -> bool:
     )
     if not loads or not restores:
         return False
+    if any(_begins_at_saved(module, call.node) for call in module.calls("range")):
+        return True
     names = [node.id for node in module.all(ast.Name)] + [node.attr for node in module.all(ast.Attribute)]
     texts = [node.value for node in module.all(ast.Constant) if isinstance(node.value, str) and len(node.value) < 40]
     return any(
         _RESUMES.search(one) for one in (*names, *texts, *(given.arg or "" for given in module.all(ast.keyword)))
+    )
+
+
+def _begins_at_saved(module: Module, node: ast.Call) -> bool:
+    """Whether a range begins where something saved ended, such as ``range(saved["epoch"] + 1, epochs)``."""
+    return len(node.args) > 1 and any(
+        isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Constant) and part.slice.value in _PROGRESS
+        for named in ast.walk(node.args[0])
+        for value in (module.values(named) if isinstance(named, ast.Name) else [named])
+        for part in ast.walk(value)
     )
 
 
