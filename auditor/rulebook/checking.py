@@ -18,6 +18,7 @@ from auditor.rulebook.allowances import Allowances
 from auditor.rulebook.notebooks import Cells
 from auditor.source import Document, Edit, Module
 from auditor.source.documents import kind_of
+from auditor.source.pyproject import declared
 from auditor.source.streams import is_test
 
 _File = TypeVar("_File", Module, Document)
@@ -75,6 +76,8 @@ def read(
     try:
         if document is not None:
             module = None
+            if document == "pyproject":
+                declared(text)  # fails here rather than in each rule
             found, faults = _seen(Document(path, document, text, beside), asked, lambda check: check.document)
             facts: frozenset[str] = frozenset()
         else:

@@ -15,11 +15,8 @@ else:
 
 
 def declared(text: str) -> dict[str, Any]:
-    """The document as dicts, lists and scalars; empty where it is no TOML."""
-    try:
-        found: dict[str, Any] = tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return {}
+    """The document as dicts, lists and scalars. Raises ValueError where it is no TOML."""
+    found: dict[str, Any] = tomllib.loads(text)
     return found
 
 

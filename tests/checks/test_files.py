@@ -166,6 +166,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         ("sum.py", b"x = " + b"+".join([b"1"] * 20000) + b"\n", "nested"),
         ("large.py", b"x = 1\n" * 800_000, "larger than 4 MiB"),
         ("requirements.txt", b"name\xe9\n", "encoding"),
+        ("pyproject.toml", b"[project\n", "line 1"),
         ("notes.ipynb", b"{", "no JSON"),
         ("list.ipynb", b"[]", "no notebook"),
         ("cells.ipynb", b'{"cells": [{"cell_type": "code", "source": "def f(:"}]}', "this cell"),
