@@ -65,12 +65,13 @@ RULE = Rule(
             ),
             needs=("torch", "lightning"),
         ),
-        # An example input of an export draws, and nothing depends on it.
+        # An example input of an export draws, and nothing depends on it: the runs show the draw, the source tells why.
         Example(
             "import torch\nfrom torch import nn\n\n\ndef main():\n    model = nn.ReLU()\n"
             '    print(torch.jit.trace(model, torch.rand(1, 4)))\n\n\nif __name__ == "__main__":\n    main()\n',
             name="export.py",
             needs=("torch",),
+            runs=False,
         ),
     ),
     sources=(
