@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
@@ -73,6 +74,6 @@ def _generators(owner: Any, seen: set[int]) -> Iterator[Any]:
         yield owner
     elif id(owner) not in seen and not isinstance(owner, (type, ModuleType)):
         seen.add(id(owner))
-        listed = owner[:99] if isinstance(owner, (list, tuple)) else getattr(owner, "__dict__", {}).values()
-        for held in listed:
+        parts = owner if isinstance(owner, (dict, list, tuple)) else getattr(owner, "__dict__", {})
+        for held in islice(parts.values() if isinstance(parts, dict) else parts, 99):
             yield from _generators(held, seen)

@@ -83,6 +83,37 @@ WITHOUT = (
 )
 
 
+WORKERS = """
+import json
+import random
+
+import numpy as np
+import torch
+from seeding_torch import loader_generator, seed_worker
+from torch.utils.data import DataLoader, Dataset, Subset
+
+
+class Data(Dataset):
+    def __init__(self):
+        self.attribute = random.Random(0)
+        self.listed = [torch.Generator()]
+        self.named = {"crop": np.random.default_rng(0), "deeper": [np.random.RandomState(0)]}
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        drawn = torch.rand((), generator=self.listed[0]).item()
+        return [self.attribute.random(), drawn, self.named["crop"].random(), self.named["deeper"][0].rand()]
+
+
+loader = DataLoader(
+    Subset(Data(), range(2)), batch_size=None, num_workers=2, generator=loader_generator(1), worker_init_fn=seed_worker
+)
+print(json.dumps([[float(one) for one in drawn] for drawn in loader]))
+"""
+
+
 @pytest.mark.parametrize("framework", ["torch", "numpy"])
 def test_a_recipe_is_printed_as_it_lies_in_the_package(framework: str, auditor: Auditor, project: Path) -> None:
     text = (RECIPES / f"seeding_{framework}.py").read_text(encoding="utf-8")
@@ -127,6 +158,21 @@ def test_generators_of_the_numpy_recipe_are_apart_and_come_again() -> None:
     assert len(set(drawn)) == 8
     assert drawn == [generator.random() for generator in seeding_numpy.generators(3, 8)]
     assert seeding_numpy.seed_everything(2**40).random() == seeding_numpy.seed_everything(2**40).random()
+
+
+def test_workers_draw_apart_from_every_generator_that_their_dataset_holds(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "workers.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(RECIPES), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)  # what each worker drew
+    assert len(first) == 4
+    assert not any(one == other for one, other in zip(first, second, strict=True)), done.stdout
 
 
 @pytest.mark.programs
