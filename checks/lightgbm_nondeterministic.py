@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from auditor.rule import Example, Rule, Sighting
-from auditor.source import ABSENT, HIDDEN, UNKNOWN, Call, Module
+from auditor.source import ABSENT, HIDDEN, UNKNOWN, Module
+from auditor.source.boosting import parameters
 from auditor.source.experiments import runs
 
 _BAD = """import lightgbm as lgb
@@ -49,6 +49,13 @@ RULE = Rule(
     good=(
         Example(_BAD.replace("verbose=-1", "verbose=-1, deterministic=True, force_row_wise=True"), needs=("lightgbm",)),
         Example(_BAD.replace("verbose=-1", "verbose=-1, n_jobs=1"), needs=("lightgbm",)),
+        Example(
+            "import lightgbm\nimport numpy as np\n\nrows = np.arange(400.0).reshape(100, 4) % 7\n"
+            "options = dict(objective='regression', seed=7, verbose=-1)\n"
+            "options['deterministic'] = True\n"
+            "model = lightgbm.train(options, lightgbm.Dataset(rows, rows[:, 0]), 3)\nprint(model.predict(rows)[:3])\n",
+            needs=("lightgbm",),
+        ),
     ),
     sources=(
         "https://lightgbm.readthedocs.io/en/latest/Parameters.html#deterministic",
@@ -77,39 +84,8 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 call.node, f"{call.name.rpartition('.')[2]} without deterministic=True adds as timing decides"
             )
     for call in module.calls(*_FUNCTIONS):
-        given_as = _parameters(module, call)
+        given_as = parameters(module, call)
         if given_as is None or not given_as.keys().isdisjoint(_FIXES) or not runs(module, call.node):
             continue
         if not any(given_as[one] in (1, UNKNOWN) for one in _THREADS if one in given_as):
             yield Sighting(call.node, f"{call.name} without deterministic in its parameters adds as timing decides")
-
-
-def _parameters(module: Module, call: Call) -> dict[str, object] | None:
-    """The dictionary of parameters, with what is known of their values; None where not all of it is in sight."""
-    given = call.argument("params", 0)
-    values = module.values(given) if isinstance(given, ast.expr) else []
-    if len(values) != 1:
-        return None
-    made = values[0]
-    if isinstance(made, ast.Call) and module.name(made.func) == "dict" and not made.args:
-        if any(one.arg is None for one in made.keywords):
-            return None
-        return {str(one.arg): module.constant(one.value) for one in made.keywords}
-    if not isinstance(made, ast.Dict):
-        return None
-    found = {
-        key.value: module.constant(value)
-        for key, value in zip(made.keys, made.values, strict=True)
-        if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    }
-    if len(found) != len(made.keys):
-        return None
-    # Set later, one by one.
-    for node in module.all(ast.Subscript):
-        if (
-            isinstance(node.ctx, ast.Store)
-            and isinstance(node.slice, ast.Constant)
-            and isinstance(node.slice.value, str)
-        ):
-            found[node.slice.value] = UNKNOWN
-    return found
