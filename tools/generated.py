@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +18,7 @@ from auditor.report import schema  # noqa: E402  (as above)
 from auditor.rulebook import own_rules  # noqa: E402  (as above)
 
 RULES = ROOT / "docs" / "rules"
+LABELS = ROOT / "benchmarks" / "checks" / "labels.csv"
 HELP = re.compile(r"(<!-- help: begin -->\n```\n)(.*?)(```\n<!-- help: end -->)", re.DOTALL)
 
 
@@ -28,6 +31,16 @@ def help_text() -> str:
     return done.stdout
 
 
+def labelled() -> dict[str, list[bool]]:
+    """Of each rule, whether the findings that it makes and shows by now were right, by those who read them."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    with LABELS.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["now"] in ("high", "medium"):
+                found[row["rule"]].append(row["label"] == "true")
+    return found
+
+
 def texts() -> dict[Path, str]:
     """Every generated file's path and what it should hold."""
     pages = ROOT / "docs" / "errors"
@@ -35,7 +48,7 @@ def texts() -> dict[Path, str]:
     wanted[pages / "README.md"] = catalogue.index()
     # Whatever else is installed here may add rules of its own, which are no part of this tree.
     wanted.update({RULES / f"{check.rule.id}.md": rules.page(check) for check in own_rules()})
-    wanted[RULES / "README.md"] = rules.index(own_rules())
+    wanted[RULES / "README.md"] = rules.index(own_rules(), labelled())
     wanted.update({ROOT / "auditor" / "report" / file: schema.generate(file) for file in schema.DOCUMENTS})
     readme = ROOT / "README.md"
     wanted[readme] = HELP.sub(lambda found: found[1] + help_text() + found[3], readme.read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 
 from auditor.rule import Check, Example
@@ -58,19 +58,25 @@ def page(check: Check) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def index(checks: Iterable[Check]) -> str:
-    """The list of all rules as Markdown, by topic."""
+def index(checks: Iterable[Check], labelled: Mapping[str, Sequence[bool]]) -> str:
+    """The list of all rules as Markdown, by topic; ``labelled`` says of each finding that was read if it was right."""
     rows = "\n".join(
         f"| [{check.rule.id}]({check.rule.id}.md) | {check.rule.title} | {check.rule.topic} | {check.rule.level} "
-        f"| {check.rule.severity} | {check.rule.confidence} | {', '.join(senses(check))} | {fixable(check) or '-'} |"
+        f"| {check.rule.severity} | {check.rule.confidence} | {_right(labelled.get(check.rule.id, ()))} "
+        f"| {', '.join(senses(check))} | {fixable(check) or '-'} |"
         for check in _by_topic(checks)
     )
     return (
         "# Rules\n\nGenerated from the files in `checks/`; `auditor explain RULE` prints a page. How the rulebook is\n"
-        "used, and how to write a rule: [checks](../checks.md).\n\n"
-        f"| rule | what it is | topic | endangers | severity | confidence | seen in | fix |\n"
-        f"|---|---|---|---|---|---|---|---|\n{rows}\n"
+        "used, and how to write a rule: [checks](../checks.md). *Right* are those of the findings that were read in\n"
+        "others' code and are shown without being asked for ([how](../checking.md#how-often-it-is-right)).\n\n"
+        f"| rule | what it is | topic | endangers | severity | confidence | right | seen in | fix |\n"
+        f"|---|---|---|---|---|---|---|---|---|\n{rows}\n"
     )
+
+
+def _right(labels: Sequence[bool]) -> str:
+    return f"{sum(labels)} of {len(labels)}" if labels else "-"
 
 
 def listing(checks: Iterable[Check]) -> str:
