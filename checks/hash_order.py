@@ -114,8 +114,10 @@ def see_source(module: Module) -> Iterator[Sighting]:
         )
 
 
-def _fix(module: Module, node: ast.expr, text: bool) -> Fix:
+def _fix(module: Module, node: ast.expr, text: bool) -> Fix | None:
     around = module.parent(node)
+    if not isinstance(around, (ast.For, ast.AsyncFor, ast.comprehension, ast.Starred, ast.YieldFrom, ast.Call)):
+        return None  # a set goes on from here, and a list would be none
     if isinstance(around, ast.Call) and module.name(around.func) == "list" and len(around.args) == 1:
         return Fix((module.replaced(around.func, "sorted"),), safe=text)
     return Fix(module.wrapped(node, "sorted(", ")"), safe=text)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from auditor.records.trace import Place
 from auditor.rule import Confidence, Example, Fix, Observation, Rule, Sighting, Watched
-from auditor.source import Call, Module
+from auditor.source import Call, Edit, Module
 from auditor.source.sequences import Use, in_words, uses
 from auditor.source.streams import is_program, learns, trains
 
@@ -122,9 +122,22 @@ def see_source(module: Module) -> Iterator[Sighting]:
         yield Sighting(
             call.node,
             f"{name} gives names in the order of the file system, and they are {in_words(found)}",
-            fix=Fix(module.wrapped(call.node, "sorted(", ")"), safe=True) if sortable else None,
+            fix=Fix(_sorted(module, call), safe=True) if sortable else None,
             confidence=confidence,
         )
+
+
+def _sorted(module: Module, call: Call) -> tuple[Edit, Edit]:
+    """The edits that sort a listing; what ``next`` takes from stays an iterator, which a sorted list is not."""
+    around = module.parent(call.node)
+    taken = isinstance(around, ast.Call) and module.name(around.func) == "next"
+    if taken or (isinstance(around, (ast.Assign, ast.Return)) and "next" in module.called and _iterates(call)):
+        return module.wrapped(call.node, "iter(sorted(", "))")
+    return module.wrapped(call.node, "sorted(", ")")
+
+
+def _iterates(call: Call) -> bool:
+    return call.name == "glob.iglob" or call.name.rpartition(".")[0] in _PATH_TYPES
 
 
 def _of_the_system(module: Module, call: Call) -> bool:

@@ -139,6 +139,28 @@ def test_everything_else_stays_as_it_was(tmp_path: Path, write: Callable[[str], 
     assert path.read_bytes() == write(MENDED)
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("print(next(Path().iterdir()))", "print(next(iter(sorted(Path().iterdir()))))"),
+        ("first = Path().glob('*')\nprint(next(first))", "first = iter(sorted(Path().glob('*')))\nprint(next(first))"),
+        ("print([p.name for p in Path().iterdir()][0])", "print([p.name for p in sorted(Path().iterdir())][0])"),
+    ],
+)
+def test_what_is_taken_from_one_by_one_stays_an_iterator(tmp_path: Path, line: str, expected: str) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(f"from pathlib import Path\n\nimport torch\n\n{line}\n")
+    _fix(tmp_path, "unsorted-listing")
+    assert path.read_text().endswith(f"\n{expected}\n"), path.read_text()
+
+
+def test_a_set_that_is_returned_stays_a_set(tmp_path: Path) -> None:
+    path = tmp_path / "words.py"
+    path.write_text("def words(text):\n    return set(text.split())\n")
+    checked = _fix(tmp_path, "hash-order")
+    assert path.read_text() == "def words(text):\n    return set(text.split())\n", checked
+
+
 def test_permissions_and_links_stay(tmp_path: Path) -> None:
     path, link = tmp_path / "train.py", tmp_path / "link.py"
     path.write_text(LISTING)
