@@ -116,6 +116,7 @@ def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, 
         seconds=found.seconds,
         budget=round(budget, 3),
         notes=found.notes,
+        repeats=found.repeats,
     )
 
 
@@ -285,6 +286,10 @@ def _sentence(found: Found, concluded: Sequence[Cause], divergence: Divergence, 
     if state == "proven":
         fixed = " and ".join(_factors(found.members))
         end = "" if found.until is None else f" up to step {found.until:,}"
+        if found.repeats:
+            fixed, others = f"{fixed} as in run 1", found.replicates - 1
+            further = "a further run comes" if others == 1 else f"{others} further runs come"
+            return f"{where}: {told}. With {fixed}, {further} out as run 1 did."
         return f"{where}: {told}. With {fixed}, {found.replicates} of {found.replicates} runs agree{end}."
     if state == "unremovable":
         most = f" Most speaks for this: {told}." if told else ""

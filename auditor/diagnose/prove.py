@@ -45,6 +45,10 @@ DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
     | {"sort-listings"}
 )
+# These can be set as they were in the audit's first run, and a run then comes out as it did: one run shows that, where
+# two are needed of what is fixed in some other way. The evidence tells what the streams began with, by these names.
+_BEGUN = {"seed-python": "python", "seed-numpy": "numpy", "seed-torch": "torch", "seed-generators": "numpy-generator"}
+_REPEATED = frozenset({*_BEGUN, "pin-seeds", "fix-hash-seed"})
 # These change how the work is done, and so results by themselves: that results change with them shows nothing.
 CHANGES_WORK = frozenset(
     {"seed-workers"} | {"one-thread", "load-in-process", "deterministic-algorithms", "no-tf32", "serial-threads"}
@@ -70,6 +74,7 @@ class Found:
     ``necessary`` are the factors shown to be needed: without each, and with all the others, the runs differ. ``proof``
     are the runs that agree, ``until`` the step after which they were ended (None: they ended by themselves). ``draws``
     are the lines that drew from random streams in the trials. ``vanished``: runs that nothing was done to agree by now.
+    ``repeats``: the first run of the proof is the audit's own first, as whose the factors were set.
     ``pinned`` are the factors of whose lines one was shown to differ first. ``shuffled``: a DataLoader of the program
     draws the order of its samples.
     """
@@ -88,6 +93,7 @@ class Found:
     proof: tuple[RunEvidence, ...] = ()
     draws: tuple[Draw, ...] = ()
     vanished: bool = False
+    repeats: bool = False
     pinned: frozenset[Factor | None] = frozenset()
     shuffled: bool = False
     notes: tuple[str, ...] = ()
@@ -146,14 +152,16 @@ class _Search:
         return evidence
 
     def together(
-        self, trial: Trial, new: Collection[Factor] = (), known: RunEvidence | None = None
+        self, trial: Trial, new: Collection[Factor] = (), known: RunEvidence | None = None, sure: bool = True
     ) -> tuple[Tried | None, tuple[RunEvidence, ...], Comparison | None]:
         """Run with a set of factors until two runs differ or enough agree; None where the budget ended before that.
 
         Where none of ``new`` finds anything to change, that is the outcome. ``known`` is a run in which they were in
-        force already, if there is one.
+        force already, if there is one. A run that differs from it says nothing where not all that they fix is ``sure``
+        to be as it was there: then further ones are held against the new one.
         """
         began, start = self.seconds, self.made + 1
+        replicate = 1 if known is None else 2
         runs: list[RunEvidence] = [] if known is None else [known]
         comparison = None
         wanted = agreements(self._replicates, self._differing, trial.factors)
@@ -161,10 +169,11 @@ class _Search:
         said = ""
         while len(runs) < wanted and outcome == "agree":
             # Only the first tells which lines draw: what that costs must not reach the run whose speed is told.
-            evidence = self.trial(trial if not runs else _plain(trial), len(runs) + 1)
+            evidence = self.trial(trial if self.made + 1 == start else _plain(trial), replicate)
             if evidence is None:
                 return None, tuple(runs), comparison
             runs.append(evidence)
+            replicate = len(runs) + 1
             if evidence.run.ending.status != "ok":
                 outcome, said = "failed", evidence.run.ending.message or evidence.run.ending.status
             elif new and not set(new) & _effective(evidence):
@@ -172,6 +181,8 @@ class _Search:
             elif len(runs) > 1:
                 comparison = self.compare(runs)
                 outcome = "differ" if comparison.divergences else "agree"
+                if outcome == "differ" and len(runs) == 2 and runs[0] is known and not sure:
+                    runs, comparison, outcome, replicate = [evidence], None, "agree", 1
         divergence = comparison.divergences[0] if comparison is not None and outcome == "differ" else None
         tried = Tried(
             factors=trial.factors,
@@ -203,7 +214,7 @@ class _Search:
 
 
 def _plain(trial: Trial) -> Trial:
-    return Trial(trial.factors, trial.until, None, False, trial.pins)
+    return msgspec.structs.replace(trial, capture=None, draws=False, digest=None)
 
 
 def _effective(evidence: RunEvidence) -> set[str]:
@@ -261,6 +272,7 @@ def prove(
         proof=proof,
         draws=tuple(hunt.draws),
         vanished=search.vanished,
+        repeats=bool(proof) and proof[0].run.number == 0,
         pinned=frozenset(hunt.pinned),
         shuffled=any(one.sampler in _SHUFFLING for trace in runs[0].processes for one in trace.loaders),
         notes=tuple(hunt.notes),
@@ -305,7 +317,9 @@ class _Hunt:
         self._refused: set[Factor] = set()
         self._one_by_one = False
         self._captured = False
+        self.repeats = False
         self._first = runs[0]
+        self._finds_leftovers = any(trace.stale_reads for one in runs for trace in one.processes)
         self._look(runs, divergence)
         self.every = self.suspects
 
@@ -357,9 +371,14 @@ class _Hunt:
         wanted = (*self.members, *(one for one in waiting if one.factor in new))
         # Watching lines moves memory about: only where a stream is concerned is it worth that.
         trial = _trial(wanted, self.until, draws=bool(new & STREAM_FACTORS))
-        # The hash seed is fixed to that of the audit's first run, which thus is the first of those that must agree.
-        known = _unnumbered(self._first) if trial.factors == ("fix-hash-seed",) and self.until is None else None
-        tried, evidence, comparison = self._search.together(trial, new, known)
+        repeating = self.repeating(trial)
+        if repeating is None:
+            tried, evidence, comparison = self._search.together(trial, new)
+        else:
+            # To the end, for that run went there.
+            trial = msgspec.structs.replace(repeating, until=None)
+            sure = trial.factors == ("fix-hash-seed",)
+            tried, evidence, comparison = self._search.together(trial, new, _unnumbered(self._first), sure)
         if evidence:
             self.draws += [
                 draw for trace in evidence[-len(tried.runs) if tried else -1].processes for draw in trace.draws
@@ -380,6 +399,8 @@ class _Hunt:
         wanted = tuple(one for one in wanted if one.factor not in idle)
         if tried.outcome == "agree":
             self.members, self.needed = wanted, (new - idle if len(new - idle) == 1 else set())
+            self.repeats = repeating is not None
+            self.until = trial.until
             return evidence if self.until is None else self._to_the_end(evidence)
         after = comparison.divergences[0] if comparison is not None else self.divergence
         later = _later(after, self.divergence)
@@ -392,6 +413,16 @@ class _Hunt:
         else:
             self._refused |= new
         return ()
+
+    def repeating(self, trial: Trial) -> Trial | None:
+        """The trial with all that it fixes as it was in the audit's first run; None where that run does not tell it.
+
+        Nor where runs find what earlier ones left: those that agree may do so because it is as the first one found it.
+        """
+        if self._finds_leftovers or not _REPEATED.issuperset(trial.factors):
+            return None
+        began = _began(self._first, trial.factors)
+        return None if began is None else msgspec.structs.replace(trial, began=began)
 
     def _to_the_end(self, evidence: tuple[RunEvidence, ...]) -> tuple[RunEvidence, ...]:
         """Whether the runs agree beyond the step where they first parted, as far as the budget goes."""
@@ -591,7 +622,7 @@ def _needed(
             needed.add(factor)
             break
         rest = tuple(one for one in members if one.factor != factor)
-        outcome, evidence = _without(search, rest, hunt.until, factor, proof)
+        outcome, evidence = _without(search, hunt, rest, factor, proof)
         if outcome == "differ":
             needed.add(factor)
         elif outcome == "agree":
@@ -600,16 +631,32 @@ def _needed(
 
 
 def _without(
-    search: _Search, rest: tuple[Suspect, ...], until: int | None, factor: Factor, proof: tuple[RunEvidence, ...]
+    search: _Search, hunt: _Hunt, rest: tuple[Suspect, ...], factor: Factor, proof: tuple[RunEvidence, ...]
 ) -> tuple[str, tuple[RunEvidence, ...]]:
     """Whether the runs agree without one factor: ``agree``, ``differ``, or empty where that could not be told."""
-    trial = _trial(rest, until)
+    trial = _trial(rest, hunt.until)
+    if hunt.repeats:
+        trial = hunt.repeating(trial) or trial
     if factor in CHANGES_WORK:
         tried, evidence, _ = search.together(trial)
     else:
         # What it fixed is now as it comes; where that has a say, such a run differs from those that had it fixed.
         tried, evidence, _ = search.together(trial, (), proof[-1])
     return (tried.outcome if tried is not None else ""), evidence
+
+
+def _began(first: RunEvidence, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...] | None:
+    """What the streams of some factors began with in a run; None where it does not say so of each and of one process.
+
+    The probe of a trial cannot tell beforehand which of several processes it is in.
+    """
+    streams = [_BEGUN[factor] for factor in factors if factor in _BEGUN]
+    told = [trace.streams.began for trace in first.processes if trace.streams is not None and trace.streams.began]
+    if not streams:
+        return ()
+    if len(told) != 1 or not told[0].keys() >= set(streams):
+        return None
+    return tuple((stream, value) for stream in streams for value in told[0][stream])
 
 
 def _pair(runs: Sequence[RunEvidence], divergence: Divergence) -> tuple[RunEvidence, RunEvidence]:

@@ -76,6 +76,8 @@ def told(trial: Trial) -> dict[str, Any]:
     found: dict[str, Any] = {"interventions": dict.fromkeys(trial.factors, True)} if trial.factors else {}
     if trial.pins:
         found["pins"] = [list(pin) for pin in trial.pins]
+    if trial.began:
+        found["began"] = [list(one) for one in trial.began]
     if trial.draws:
         found["draws"] = True
     if trial.capture is not None:

@@ -49,9 +49,10 @@ Factor = Literal[
 ]
 """What an intervention changes in a run; the program's own code is left alone.
 
-``seed-python``, ``seed-numpy``, ``seed-torch`` (with CUDA): the stream is seeded when the process starts, and a seeding
-call that would take entropy gets a fixed seed; seeds that the program gives stay. ``seed-generators``: NumPy generators
-that are made from the system's entropy get fixed seeds, in order of making. ``pin-seeds``: seeding calls at named lines
+``seed-python``, ``seed-numpy``, ``seed-torch`` (with CUDA): the stream is seeded when the process starts, or begins as
+in run one, and a seeding call that would take entropy gets a fixed seed; seeds that the program gives stay.
+``seed-generators``: NumPy generators that are made from the system's entropy get fixed seeds, or those of run one, in
+order of making. ``pin-seeds``: seeding calls at named lines
 get the values of run one. ``fix-entropy``: ``os.urandom``, ``secrets`` and ``uuid`` give a fixed sequence.
 ``freeze-clock``: the clock begins at a fixed time and moves on by a fixed amount with each look. ``fix-pid``:
 ``os.getpid`` gives a fixed number. ``fix-hash-seed``: ``PYTHONHASHSEED`` is the same in every run. ``fix-addresses``:
@@ -80,7 +81,8 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``factors`` are the interventions in force, in order of name. ``until`` ends the run after that many steps.
     ``digest`` names steps that are digested besides those that the audit's own runs digested. ``draws`` records which
     lines draw from the random streams. ``pins`` are the seeding calls that ``pin-seeds`` changes: stream, file, line
-    and value.
+    and value. ``began``: what streams begin with instead of a fixed seed, stream and value, as ``Streams`` of a trace
+    tells it of run one.
     """
 
     factors: tuple[Factor, ...] = ()
@@ -89,6 +91,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     draws: bool = False
     pins: tuple[tuple[str, str, int, str], ...] = ()
     digest: Window | None = None
+    began: tuple[tuple[str, str], ...] = ()
 
 
 class Localisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,7 +149,8 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     was tried did not suffice), ``unremovable`` (they differ with every intervention). ``sentence`` says it in words.
     ``seconds`` and ``budget`` are wall seconds of the runs made and allowed, ``runs`` how many were made.
     ``excluded`` are factors that are shown not to matter. ``replicates`` is how many runs had to agree for a proof,
-    which follows from how often the audit's own runs differed.
+    which follows from how often the audit's own runs differed; ``repeats`` says that the audit's first run is one of
+    them, because what the trials fix was set as it was there.
     """
 
     state: Literal["proven", "unproven", "unremovable"]
@@ -159,3 +163,4 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     budget: float
     notes: tuple[str, ...] = ()
+    repeats: bool = False

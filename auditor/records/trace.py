@@ -289,10 +289,16 @@ class Final(Line, frozen=True, forbid_unknown_fields=True, tag="final"):
 
 
 class Streams(Line, frozen=True, forbid_unknown_fields=True, tag="streams"):
-    """The random streams at the end, with whether each was drawn from since it was last seeded (or first seen)."""
+    """The random streams at the end, with whether each was drawn from since it was last seeded (or first seen).
+
+    ``began`` tells of each stream that was drawn from before any seeding what it began with, so that another run may
+    begin alike: of python and numpy the state (hex), of torch the seed, of numpy-generator the seeds that NumPy drew
+    from the system (hex), in order.
+    """
 
     states: dict[str, str]
     drawn: dict[str, bool]
+    began: dict[str, tuple[str, ...]] = {}
 
 
 class Worker(Line, frozen=True, forbid_unknown_fields=True, tag="worker"):

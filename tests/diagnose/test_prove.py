@@ -68,7 +68,8 @@ class World:
     """A program with its reasons to differ. Chance is a digest of how often it was asked: the same in every test run.
 
     ``stale``: every run but the first reads what an earlier one left outside. ``startup`` is how long (ns, of a second)
-    a run takes until its first step.
+    a run takes until its first step. ``tells``: runs say what the streams began with, ``all`` there is to repeat or a
+    part of it.
     """
 
     reasons: tuple[Reason, ...]
@@ -77,7 +78,9 @@ class World:
     seconds: float = 1.0
     startup: int = 8 * 10**8
     stale: bool = False
+    tells: str = "nothing"
     made: list[Trial] = field(default_factory=list)
+    replicates: list[int] = field(default_factory=list)
     _count: int = 0
     _ran: bool = False
 
@@ -89,6 +92,7 @@ class World:
     def trial(self, trial: Trial, replicate: int) -> RunEvidence:
         """One run of a diagnosis."""
         self.made.append(trial)
+        self.replicates.append(replicate)
         return self._run(len(self.made), trial)
 
     def compare(self, runs: Sequence[RunEvidence]) -> Comparison:
@@ -100,7 +104,8 @@ class World:
         if reason.first:
             return "usual" if self._ran else "as it was"
         if reason.factor in trial.factors:
-            return "fixed"
+            began = dict(trial.began).get(STREAM_OF.get(reason.factor, ""))
+            return began if began is not None and self.tells == "all" else f"fixed {began}"
         chance = int(digest(self.salt, self._count, reason.factor), 16) / 2**64
         return digest(self._count) if chance < reason.rate else "usual"
 
@@ -120,7 +125,8 @@ class World:
             generators=(), loaders=(), entropy=(), stale_reads=stale, unwatched=(), unseen=(), unordered=False,
             optimizers=(_OPTIMIZER,), inits=(Init(optimizer=0, digest=digest("init"), parts="aaaabbbb"),), steps=steps,
             finals=(Final(optimizer=0, at="exit", digest=end, parts=end[:8]),) if trial.until is None else (),
-            streams=Streams(states=streams, drawn=dict.fromkeys(streams, True)), workers=(), libraries=(),
+            streams=Streams(states=streams, drawn=dict.fromkeys(streams, True), began=self._began(values)),
+            workers=(), libraries=(),
             perturbed=tuple(Perturbed(factor=factor, how="fixed") for factor in trial.factors), faults=(),
             end=End(why="exit", steps=last, backwards=last, digested=last, probe_ns=1, ns=10**9),
             draws=tuple(self._draws()) if trial.draws else (),
@@ -132,6 +138,10 @@ class World:
         )  # fmt: skip
         home = self.root
         return RunEvidence(record, (trace,), home, home, home / "stdout", home / "stderr")
+
+    def _began(self, values: dict[Reason, str]) -> dict[str, tuple[str, ...]]:
+        told = {STREAM_OF[one.factor]: (value,) for one, value in values.items() if one.factor in STREAM_OF}
+        return told if self.tells != "nothing" else {}
 
     def _step(self, n: int, values: dict[Reason, str]) -> Step:
         acting = [values[reason] for reason in self.reasons if reason.matters and reason.step <= n]
@@ -192,6 +202,43 @@ def test_one_cause_takes_two_runs_and_has_the_line_that_draws(world: Any) -> Non
     assert found.diagnosis.state == "proven"
     assert found.diagnosis.runs == len(here.made) == 2
     assert found.divergence.location == found.causes[0].location
+
+
+def test_one_run_that_begins_as_the_first_one_did_is_enough(world: Any) -> None:
+    here = world(Reason("seed-torch", 3), startup=0, tells="all")
+    found = _diagnose(here)
+    assert _proven(found) == {"seed-torch"}
+    assert [(trial.until, trial.began[0][0], trial.draws) for trial in here.made] == [(None, "torch", True)]
+    assert here.replicates == [2]  # what the auditor varies from run to run is not as in the first one
+    assert found.diagnosis.repeats
+    assert "With seed-torch as in run 1, a further run comes out as run 1 did." in found.diagnosis.sentence
+
+
+def test_what_a_run_cannot_repeat_of_the_first_is_shown_by_two(world: Any) -> None:
+    here = world(Reason("seed-torch"), tells="part")
+    found = _diagnose(here)
+    assert _proven(found) == {"seed-torch"}
+    assert [trial.draws for trial in here.made] == [True, False]
+    assert here.replicates == [2, 1]
+    assert not found.diagnosis.repeats
+    assert "With seed-torch, 2 of 2 runs agree." in found.diagnosis.sentence
+
+
+def test_only_a_whole_set_of_streams_is_begun_as_in_the_first_run(world: Any) -> None:
+    here = world(Reason("seed-torch"), Reason("freeze-clock"), tells="all")
+    assert _proven(_diagnose(here)) == {"seed-torch", "freeze-clock"}
+    both = world(Reason("seed-torch"), Reason("seed-numpy", 5), tells="all")
+    found = _diagnose(both)
+    assert _proven(found) == {"seed-torch", "seed-numpy"}
+    # Once without each, held against the run that proves.
+    assert [len(trial.factors) for trial in both.made] == [2, 1, 1]
+    assert all(trial.began for trial in both.made)
+
+
+def test_nothing_is_held_against_the_first_run_where_runs_find_what_it_left(world: Any) -> None:
+    here = world(Reason("seed-torch"), tells="all", stale=True)
+    _diagnose(here)
+    assert not any(trial.began for trial in here.made)
 
 
 def test_trials_end_where_the_runs_part_and_only_the_last_ones_go_to_the_end(world: Any) -> None:
@@ -302,11 +349,14 @@ def test_as_many_runs_must_agree_as_luck_demands(replicates: int, differing: int
     acting=st.lists(st.sampled_from(_CAN_BE_FOUND), min_size=1, max_size=3, unique=True),
     idle=st.lists(st.sampled_from(_CAN_BE_FOUND), max_size=3, unique=True),
     steps=st.lists(st.integers(1, 12), min_size=3, max_size=3),
+    tells=st.sampled_from(("nothing", "part", "all")),
 )
-def test_exactly_what_is_at_work_is_proven(world: Any, acting: list[Any], idle: list[Any], steps: list[int]) -> None:
+def test_exactly_what_is_at_work_is_proven(
+    world: Any, acting: list[Any], idle: list[Any], steps: list[int], tells: str
+) -> None:
     at_work = [Reason(factor, step) for factor, step in zip(acting, steps, strict=False)]
     harmless = [Reason(factor, matters=False) for factor in idle if factor not in acting]
-    found = _diagnose(world(*at_work, *harmless))
+    found = _diagnose(world(*at_work, *harmless, tells=tells))
     assert _proven(found) == set(acting)
     assert found.diagnosis.state == "proven"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from auditor.records.diagnosis import FACTORS
-from auditor.records.trace import Entropy, Fault, Generator, Perturbed
+from auditor.records.trace import Entropy, Fault, Generator, Perturbed, Streams
 from tests.probe.conftest import Watched
 
 pytestmark = pytest.mark.programs
@@ -150,6 +150,12 @@ def twice(watch: Watch, source: str, *factors: str, **config: object) -> tuple[W
     return runs[0], agree, said[0].keys() - agree
 
 
+def began(seen: Watched) -> dict[str, tuple[str, ...]]:
+    """What a program's own process says that its streams began with."""
+    (line,) = (line for line in seen.traces[0] if isinstance(line, Streams))
+    return line.began
+
+
 def told(seen: Watched, trace: int = 0) -> set[str]:
     return {line.factor for line in seen.traces[trace] if isinstance(line, Perturbed)}
 
@@ -214,6 +220,72 @@ def test_factors_of_torch(watch: Watch, factors: tuple[str, ...]) -> None:
         assert len(set(drawn)) == len(drawn)  # no two workers draw the same
     if "load-in-process" in factors:
         assert len(seen.traces) == 1
+
+
+@on_others
+def test_the_standard_library_s_stream_begins_as_in_another_run(watch: Watch, version: str) -> None:
+    source = "import random\nprint(random.random(), random.gauss(0, 1), random.sample(range(1000), 50))"
+    repeated(watch, source, {"seed-python": "python"}, **other(version))
+
+
+def test_streams_begin_as_in_another_run(watch: Watch) -> None:
+    source = (
+        "import random, numpy, torch\n"
+        "from numpy.random import PCG64, Generator\n"
+        "from torch.utils.data import DataLoader\n"
+        "print(random.random(), numpy.random.rand(3), torch.rand(3), torch.initial_seed())\n"
+        "made = [numpy.random.default_rng(), numpy.random.RandomState(), Generator(PCG64())]\n"
+        "made.append(numpy.random.RandomState(3))\n"
+        "made += map(numpy.random.default_rng, numpy.random.SeedSequence().spawn(2))\n"
+        "print([(one.normal(), one.uniform()) for one in made])\n"
+        "print(list(DataLoader(range(100), shuffle=True, batch_size=100)))\n"
+    )
+    factors = {"seed-python": "python", "seed-numpy": "numpy", "seed-torch": "torch"}
+    repeated(watch, source, factors | {"seed-generators": "numpy-generator"})
+
+
+def repeated(watch: Watch, source: str, factors: dict[str, str], **config: object) -> None:
+    """Asserts that a run whose streams begin as another one's did says the same, and one with each on its own not."""
+    first = watch(source, **config)
+    assert began(first).keys() == set(factors.values()), first.stderr
+    beginnings = [[stream, value] for stream, values in began(first).items() for value in values]
+    again = watch(source, run=2, interventions=dict.fromkeys(factors, True), began=beginnings, **config)
+    assert again.stdout == first.stdout
+    assert told(again) == set(factors)
+    assert not [line for trace in again.traces for line in trace if isinstance(line, Fault)]
+    for number, left_out in enumerate(factors, 3):
+        rest = dict.fromkeys(factors.keys() - {left_out}, True)
+        assert watch(source, run=number, interventions=rest, began=beginnings, **config).stdout != first.stdout
+
+
+def test_a_forked_child_does_not_begin_as_its_parent_did(watch: Watch) -> None:
+    source = (
+        "import os, random, numpy\n"
+        "numpy.random.default_rng()\n"
+        "if os.fork() == 0:\n"
+        "    print(random.random(), numpy.random.default_rng().random(), flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "print(random.random(), numpy.random.default_rng().random())\n"
+    )
+    first = watch(source)
+    beginnings = [[stream, value] for stream, values in began(first).items() for value in values]
+    factors = {"seed-python": True, "seed-generators": True}
+    (child, parent), (other_child, other_parent) = (
+        watch(source, run=number, interventions=factors, began=beginnings).stdout.splitlines() for number in (2, 3)
+    )
+    assert parent == other_parent == first.stdout.splitlines()[1]
+    assert child == other_child
+    assert not set(child.split()) & set(parent.split())
+
+
+def test_streams_that_are_seeded_first_do_not_say_what_they_began_with(watch: Watch) -> None:
+    source = (
+        "import random, numpy, torch\n"
+        "random.seed(1), numpy.random.seed(2), torch.manual_seed(3)\n"
+        "print(random.random(), numpy.random.rand(), torch.rand(1), numpy.random.default_rng(4).random())\n"
+    )
+    assert began(watch(source)) == {}
 
 
 SWITCHES = """

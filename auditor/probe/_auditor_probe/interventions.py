@@ -99,6 +99,12 @@ class Interventions:
         text = "|".join(map(str, (self.salt, *key)))
         return int.from_bytes(blake2b(text.encode(), digest_size=64).digest(), "big") >> (512 - bits)
 
+    def began(self, stream):
+        """What a stream began with in the run that this one is to repeat, in order; empty in forked children."""
+        if self.session.kind != "exec":
+            return []
+        return [value for name, value in self.session.config.get("began", ()) if name == stream]
+
     def caller(self):
         """The frame that called a stand-in."""
         frame = sys._getframe(1)

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import random
+import struct
 import sys
 from inspect import signature
 
@@ -51,7 +52,13 @@ class PythonStream:
         self._count = 0
 
     def begin(self):
-        self._seed("seeded at the start")
+        began = self._work.began("python")
+        if began:
+            position, *words = struct.unpack("=625I", bytes.fromhex(began[0]))
+            random.setstate((3, (*words, position), None))
+            self._work.tell("seed-python", "begun as in another run")
+        else:
+            self._seed("seeded at the start")
         stream = self
         work = self._work
 
@@ -105,8 +112,14 @@ class NumpyStream:
 
     def numpy_random(self, module):
         work = self._work
-        module.seed(work.number(32, "numpy", SEED))
-        work.tell("seed-numpy", "seeded when NumPy was imported")
+        began = work.began("numpy")
+        if began:
+            *words, position = struct.unpack("=625I", bytes.fromhex(began[0]))
+            module.set_state(("MT19937", words, position))
+            work.tell("seed-numpy", "begun as in another run")
+        else:
+            module.seed(work.number(32, "numpy", SEED))
+            work.tell("seed-numpy", "seeded when NumPy was imported")
 
         def make(original):
             def seed(*args, **kwargs):
@@ -128,8 +141,9 @@ class TorchStream:
         self._count = 0
 
     def torch(self, torch):
-        torch.manual_seed(self._work.number(63, "torch", SEED))
-        self._work.tell("seed-torch", "seeded when torch was imported")
+        began = self._work.began("torch")
+        torch.manual_seed(int(began[0]) if began else self._work.number(63, "torch", SEED))
+        self._work.tell("seed-torch", "begun as in another run" if began else "seeded when torch was imported")
         self._fix(torch, "seed", torch.manual_seed)
         self._fix(torch.random, "seed", torch.manual_seed)
         self._fix(torch.cuda, "seed", torch.cuda.manual_seed)
@@ -188,11 +202,12 @@ class Generators:
 
         def make_randbits(original):
             def randbits(bits):
+                self._count += 1
                 if self._inside:
                     return original(bits)
-                self._count += 1
                 work.session.guard("seed-generators", self._tell, work.caller())
-                return work.number(bits, "generator", SEED, self._count)
+                began = work.began("numpy-generator")[self._count - 1 : self._count]
+                return int(began[0], 16) if began else work.number(bits, "generator", SEED, self._count)
 
             return randbits
 

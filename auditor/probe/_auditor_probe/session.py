@@ -207,7 +207,8 @@ class Session:
         if self.streams is None:
             return
         states = self.streams.states()
-        self.send("streams", {"states": states, "drawn": self.streams.drawn(states)})
+        drawn = self.streams.drawn(states)
+        self.send("streams", {"states": states, "drawn": drawn, "began": self.streams.began(drawn)})
 
     def _libraries(self):
         """Sends what was read and mapped; a forked child has its parent's libraries."""

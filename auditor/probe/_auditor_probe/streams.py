@@ -15,6 +15,7 @@ _SEEDABLE = frozenset(("default_rng", "SeedSequence", "MT19937", "PCG64", "PCG64
 MAXIMUM_BASELINES = 64
 MAXIMUM_RECORDS = 256
 MAXIMUM_GENERATORS = 16
+MAXIMUM_SEEDS = 64
 _MERSENNE = 625 * 4  # bytes of a Mersenne Twister: its position and 624 words of 32 bits
 
 
@@ -38,6 +39,9 @@ class Streams:
         self._unseeded = 0
         self._seeded = set()
         self._made = 0
+        self._began = {}  # what each stream began with, until it is seeded before it is drawn from
+        self._drawn_seeds = []  # the seeds that NumPy drew from the system
+        self._makes_unseeded = False  # whether the program makes generators without a seed
         self.telling = True  # of seeding; not while torch seeds a DataLoader's worker, as it does each one
 
     # -- states ------------------------------------------------------------------------------------------------
@@ -88,8 +92,11 @@ class Streams:
             if type(generator).__name__ != "MT19937":
                 return digest.of_bytes(repr(generator.state).encode()).hex()
             self._mersenne = (generator, generator.ctypes.state_address)
+        return self._digest("numpy", self._of_mersenne())
+
+    def _of_mersenne(self):
         # uint32 key[624]; int pos: read in place, because building the public state takes tens of microseconds.
-        return self._digest("numpy", _string_at(self._mersenne[1], _MERSENNE))
+        return _string_at(self._mersenne[1], _MERSENNE)
 
     def _of_generators(self):
         return digest.of_bytes("".join(repr(g.bit_generator.state) for g in self._generators).encode()).hex()
@@ -158,6 +165,24 @@ class Streams:
                 result[stream] = self._baseline.get(stream) != state if stream in self._baseline else False
         return result
 
+    def began(self, drawn):
+        """What each stream that was drawn from without having been seeded began with: texts, by stream.
+
+        Of Python's and NumPy's stream it is the state (hex), of torch's the seed, of Generators made without a seed
+        the seeds that NumPy drew for them, in order. A forked child has what its parent began with.
+        """
+        if self._session.kind != "exec":
+            return {}
+        found = {stream: [_text(state)] for stream, state in self._began.items() if drawn.get(stream)}
+        if self._makes_unseeded:
+            found["numpy-generator"] = [format(seed, "x") for seed in self._drawn_seeds]
+        return found
+
+    def _keep(self, stream, read):
+        began = read()
+        if began is not None:
+            self._began[stream] = began
+
     # -- who seeded ------------------------------------------------------------------------------------------
 
     def seeded(self, stream, value, frame, drawn):
@@ -184,7 +209,10 @@ class Streams:
         if stream in self._seeded or stream not in self._baseline:
             return None
         self._seeded.add(stream)
-        return stream in self._always_drawn or self._one(stream) != self._baseline[stream]
+        drawn = stream in self._always_drawn or self._one(stream) != self._baseline[stream]
+        if not drawn:
+            self._began.pop(stream, None)
+        return drawn
 
     def watch_python(self):
         """Records calls of ``random.seed``."""
@@ -200,6 +228,7 @@ class Streams:
             return seed
 
         self.baseline("python")
+        self._session.guard("python", self._keep, "python", lambda: _packed(_python.getstate()[1]))
         stand_in(random, "seed", make)
 
     def in_child(self):
@@ -237,13 +266,17 @@ class Streams:
                 self._session.guard("randbits", self._drew_entropy, sys._getframe(1))
                 self._session.entropy.muted += 1
                 try:
-                    return original(*args, **kwargs)
+                    seed = original(*args, **kwargs)
                 finally:
                     self._session.entropy.muted -= 1
+                if len(self._drawn_seeds) < MAXIMUM_SEEDS:
+                    self._drawn_seeds.append(seed)
+                return seed
 
             return randbits
 
         self.baseline("numpy")
+        self._session.guard("numpy", self._keep, "numpy", lambda: self._mersenne and self._of_mersenne())
         stand_in(numpy_random, "seed", make_seed)
         stand_in(numpy_random, "default_rng", make_default_rng)
         internal = sys.modules.get("numpy.random.bit_generator")
@@ -254,6 +287,7 @@ class Streams:
         while frame is not None and self._session.places.kind(frame.f_code.co_filename) == "own":
             frame = frame.f_back
         if self.unseeded(frame) and not self._session.places.at_library_import(frame):
+            self._makes_unseeded = True
             self._session.entropy.note("numpy-entropy", frame)
 
     def unseeded(self, frame):
@@ -290,6 +324,7 @@ class Streams:
     def watch_torch(self, torch):
         """Records seeding calls of torch's CPU and CUDA streams."""
         self.baseline("torch")
+        self._session.guard("torch", self._keep, "torch", lambda: torch.default_generator.initial_seed())
         for module, name, stream in (
             (torch, "manual_seed", "torch"),
             (torch.random, "manual_seed", "torch"),
@@ -341,6 +376,10 @@ def _called_with_nothing(frame):
 def _packed(internal):
     """The position and the words of a Mersenne Twister's public state, as they lie in memory."""
     return struct.pack("=625I", internal[-1], *internal[:-1])
+
+
+def _text(state):
+    return state.hex() if isinstance(state, bytes) else str(state)
 
 
 def _value(args, kwargs):
