@@ -404,14 +404,14 @@ class Store:
         return _read_json(self.path, "checks.json", Sighted)
 
     def write_audit(self, audit: Audit) -> None:
-        """Write ``audit.json``; that of an interrupted audit may be replaced, any other is final.
+        """Write ``audit.json``; that of an audit that was cut off may be replaced, any other is final.
 
         Raises AuditorError ``evidence-complete``.
         """
         if self.complete():
             raise _complete(self.path)
         self._write("audit.json", audit)
-        if audit.state != "interrupted":
+        if not audit.cut_off:
             for name in _FINAL:
                 if _is_regular(self.path / name):
                     os.chmod(self.path / name, 0o444)
@@ -433,7 +433,7 @@ class Store:
 
     def complete(self) -> bool:
         """Whether the audit has ended, with whatever outcome but an interruption."""
-        return os.path.lexists(self.path / "audit.json") and self.read_audit().state != "interrupted"
+        return os.path.lexists(self.path / "audit.json") and not self.read_audit().cut_off
 
     def write_plan(self, plan: Plan) -> Path:
         """Keep which steps the later runs must digest; returns the file's path."""

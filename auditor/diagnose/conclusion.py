@@ -117,6 +117,7 @@ def diagnosis(found: Found, concluded: Sequence[Cause], divergence: Divergence, 
         budget=round(budget, 3),
         notes=found.notes,
         repeats=found.repeats,
+        interrupted=found.interrupted,
     )
 
 
@@ -301,6 +302,8 @@ def _sentence(found: Found, concluded: Sequence[Cause], divergence: Divergence, 
 
 def _why_not(found: Found) -> str:
     if not found.finished:
-        ended = f"the trials ended after {found.runs} {'run' if found.runs == 1 else 'runs'}, before it was settled"
-        return ended if found.runs else "no trial was made"
+        made = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
+        if found.interrupted:
+            return f"the trials were interrupted after {made}, and auditor run --resume goes on with them"
+        return f"the trials ended after {made}, before it was settled" if found.runs else "no trial was made"
     return "no trial settled it" if found.tried else "there is no intervention for it"

@@ -89,6 +89,7 @@ class Found:
     runs: int
     seconds: float
     finished: bool
+    interrupted: bool = False
     until: int | None = None
     proof: tuple[RunEvidence, ...] = ()
     draws: tuple[Draw, ...] = ()
@@ -130,6 +131,7 @@ class _Search:
         self.made = 0
         self.seconds = 0.0
         self.out = False
+        self.interrupted = False
         self.vanished = False
         self._run = run
         self._budget = budget
@@ -142,9 +144,10 @@ class _Search:
 
     def trial(self, trial: Trial, replicate: int) -> RunEvidence | None:
         """One more run; None where the budget, or whoever makes them, gives no more."""
-        evidence = self._run(trial, replicate) if self.affordable() else None
+        affordable = self.affordable()
+        evidence = self._run(trial, replicate) if affordable else None
         if evidence is None:
-            self.out = True
+            self.out, self.interrupted = True, affordable
             return None
         self.made += 1
         self.seconds += evidence.run.seconds
@@ -269,6 +272,7 @@ def prove(
         runs=search.made,
         seconds=round(search.seconds, 3),
         finished=not search.out,
+        interrupted=search.interrupted,
         proof=proof,
         draws=tuple(hunt.draws),
         vanished=search.vanished,

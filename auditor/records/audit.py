@@ -110,3 +110,8 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     study: Study | None = None
     diagnosis: Diagnosis | None = None
     controls: tuple[Control, ...] = ()
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it can be gone on with: its runs, or the trials of its diagnosis, were interrupted."""
+        return self.state == "interrupted" or (self.diagnosis is not None and self.diagnosis.interrupted)

@@ -150,7 +150,8 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``seconds`` and ``budget`` are wall seconds of the runs made and allowed, ``runs`` how many were made.
     ``excluded`` are factors that are shown not to matter. ``replicates`` is how many runs had to agree for a proof,
     which follows from how often the audit's own runs differed; ``repeats`` says that the audit's first run is one of
-    them, because what the trials fix was set as it was there.
+    them, because what the trials fix was set as it was there. ``interrupted``: trials were cut off, and can be gone on
+    with.
     """
 
     state: Literal["proven", "unproven", "unremovable"]
@@ -164,3 +165,4 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget: float
     notes: tuple[str, ...] = ()
     repeats: bool = False
+    interrupted: bool = False

@@ -286,6 +286,19 @@ def test_the_budget_ends_the_search_and_nothing_is_proven(world: Any) -> None:
     assert "ended after 1 run" in found.diagnosis.sentence
 
 
+def test_trials_that_are_cut_off_can_be_gone_on_with_and_a_budget_that_ends_cannot(world: Any) -> None:
+    here = world(Reason("seed-torch"))
+    runs, comparison = here.audit()
+
+    def cut_off(trial: Trial, replicate: int) -> RunEvidence | None:
+        return None if here.made else here.trial(trial, replicate)
+
+    found = diagnose(runs, comparison, cut_off, here.compare, _nothing, _no_source, ENOUGH)
+    assert found.diagnosis.interrupted
+    assert "interrupted after 1 run, and auditor run --resume goes on with them" in found.diagnosis.sentence
+    assert not _diagnose(world(Reason("seed-torch")), budget=1.5).diagnosis.interrupted
+
+
 def test_without_a_budget_the_evidence_alone_names_suspects(world: Any) -> None:
     here = world(Reason("seed-torch"))
     found = _diagnose(here, budget=0.0)

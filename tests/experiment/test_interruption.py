@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from auditor import pipeline
+from auditor.config import make_request
 from auditor.errors import AuditorError
 from auditor.records.progress import Progress, RunEnded, RunStarted
 from auditor.store import Store
@@ -164,3 +166,28 @@ def test_two_auditors_do_not_meet_in_one_directory(hanging):
     with Store.open(hanging.store.path).lock(), pytest.raises(AuditorError) as caught:
         hanging.perform()
     assert caught.value.slug == "audit-in-progress"
+
+
+def test_a_diagnosis_that_was_cut_off_is_gone_on_with(tmp_path):
+    project, evidence = tmp_path / "project", tmp_path / "evidence"
+    project.mkdir()
+    (project / "train.py").write_text("import random\nprint('loss', random.random())\n")
+    request = make_request(
+        [sys.executable, "train.py"], str(project), out=str(evidence), metrics=[r"loss=loss ([\d.]+)"]
+    )
+
+    def interrupt(event):
+        if isinstance(event, RunStarted) and event.trial:
+            raise KeyboardInterrupt
+
+    cut_off = pipeline.audit(request, interrupt)
+    assert (cut_off.state, cut_off.diagnosis.interrupted, cut_off.diagnosis.runs) == ("complete", True, 0)
+    assert [cause.confidence for cause in cut_off.causes] == ["likely"]
+    assert not pipeline.differences(evidence, pipeline.recompute(evidence))
+    events = []
+    whole = pipeline.audit(pipeline.request_to_resume(evidence), events.append)
+    assert all(event.trial for event in events if isinstance(event, RunStarted))
+    assert [cause.confidence for cause in whole.causes] == ["proven"]
+    assert whole.runs == cut_off.runs
+    with pytest.raises(AuditorError, match="complete"):
+        pipeline.request_to_resume(evidence)
