@@ -81,18 +81,13 @@ def _is_name(place: Place) -> bool:
 
 
 def see_run(watched: Watched) -> Iterator[Observation]:
-    """Lines of the program that read the system's entropy, or have NumPy read it."""
+    """Lines of the program that read the system's entropy."""
     differs = bool(watched.comparison.divergences)
     weight = "it may be why the runs differ" if differs else "harmless unless it reaches the results"
     for run in watched.runs:
         for trace in run.processes:
-            # That a generator was made without a seed is said by the rule for that.
-            unseeded = {one.place for one in trace.generators if one.place is not None and not one.seeded}
+            # What NumPy reads is for a generator that is made without a seed, of which another rule speaks.
             for read in trace.entropy:
-                if read.kind in _SAID and read.place not in unseeded:
-                    yield Observation(
-                        f"the program {_SAID[read.kind]}: {weight}", read.place, "warning" if differs else "note"
-                    )
-
-
-_SAID = {"urandom": "reads the system's entropy", "numpy-entropy": "has NumPy draw entropy from the system"}
+                if read.kind == "urandom":
+                    said = f"the program reads the system's entropy: {weight}"
+                    yield Observation(said, read.place, "warning" if differs else "note")

@@ -98,9 +98,15 @@ def see_run(watched: Watched) -> Iterator[Observation]:
     """Generators that drew the system's entropy."""
     for run in watched.runs:
         for trace in run.processes:
+            told = set()
             for generator in trace.generators:
                 if not generator.seeded:
+                    told.add(generator.place)
                     yield Observation(
                         f"a NumPy generator ({generator.kind}) is made without a seed: it takes the system's entropy",
                         generator.place,
                     )
+            # Of those that default_rng does not make, what NumPy read for them is seen.
+            for read in trace.entropy:
+                if read.kind == "numpy-entropy" and read.place not in told:
+                    yield Observation("NumPy takes a seed from the system's entropy for a generator", read.place)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from auditor.diagnose.reading import lines_of, rule_of, sightings
+from auditor.diagnose.reading import lines_of, rule_of, sightings, takes_messages
 from auditor.diagnose.threads import meeting
 from auditor.records import streams
 from auditor.records.comparison import Divergence
@@ -102,6 +103,7 @@ def attribute(first: RunEvidence, other: RunEvidence, divergence: Divergence, so
         found += _stale(trace, twin, before)
     found += _workers(first, other, divergence)
     found += _devices(first, divergence)
+    found += _messages(first, source)
     found += _sighted(first, other, source)
     return rank(_of(suspect, divergence) for suspect in _unexplained(found))
 
@@ -241,7 +243,7 @@ def _stale(trace: ProcessTrace, twin: ProcessTrace, before: int | None) -> Itera
     """Files outside the project that an earlier run left; what the second run alone read may be a library's cache."""
     known = {read.path for read in trace.stale_reads}
     later = [read for read in twin.stale_reads if read.path not in known]
-    for weight, reads in ((90, trace.stale_reads), (_READ_LATER, later)):
+    for weight, reads in ((90, trace.stale_reads), (_UNSURE, later)):
         for read in reads:
             if _in_time(read.step, before):
                 name = read.path.rpartition("/")[2]
@@ -297,12 +299,29 @@ def _devices(first: RunEvidence, divergence: Divergence) -> Iterator[Suspect]:
         yield Suspect("thread-count", "one-thread", None, "sums are shared out among several threads", 8)
 
 
+def _messages(first: RunEvidence, source: Source) -> Iterator[Suspect]:
+    """Where the messages of several processes come together, through a queue or connections."""
+    senders = Counter(
+        trace.role.rpartition("/")[0] for trace in first.processes if _OWN_PROCESS.search(trace.role) is not None
+    )
+    several = max(senders.values(), default=0)
+    texts = {name: source(name) or "" for name in own_sources(first)} if several > 1 else {}
+    if any(word in text for text in texts.values() for word in ("Queue(", "connection")):
+        for name, text in texts.items():
+            for line in takes_messages(text):
+                said = f"messages of {several} processes are taken in the order in which they arrive"
+                yield Suspect("completion-order", None, Place(name, line), said, _UNSURE)
+
+
+_OWN_PROCESS = re.compile(r"/(Fork|Spawn|ForkServer)?Process-[0-9:]+$")  # as multiprocessing calls them
+
+
 def _threads(trace: ProcessTrace) -> int:
     found = [torch.switches.get("threads") for torch in trace.torch]
     return max((value for value in found if isinstance(value, int)), default=1)
 
 
-_READ_LATER = 55  # below SURE: the other suspects are tried all the same
+_UNSURE = 55  # below SURE: the other suspects are tried all the same
 _CAUSES = {"unseeded-python-generator": "unseeded-python-random", "completion-order": "thread-race"}
 _SIGHTED: dict[str, tuple[int, str]] = {
     "unseeded-python-generator": (82, "a random.Random is made without a seed: it takes the system's entropy"),

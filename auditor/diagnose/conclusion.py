@@ -77,6 +77,8 @@ def causes(found: Found, runs: Sequence[RunEvidence], source: Source) -> tuple[C
     for suspect in found.suspects:
         if suspect.rule in settled or suspect.factor in refuted or suspect.weight < _LEAST_POSSIBLE:
             continue
+        if racing is not None and racing.location is not None and suspect.location == racing.location:
+            continue
         if len(made) >= _MOST_POSSIBLE:
             break
         made.append(
@@ -212,6 +214,9 @@ def _racing(found: Found, source: Source) -> Suspect | None:
     first = next((one for one in alike if one.kind == "operation"), next(iter(alike), None))
     if first is None:
         return None
+    for suspect in found.suspects:
+        if suspect.rule == "completion-order" and suspect.location == first.location:
+            return suspect
     text = source(first.location.file) if first.location is not None else None
     threaded = first.kind == "line" and text is not None and any(s.rule == "thread-race" for s in sightings(text))
     place = first.location

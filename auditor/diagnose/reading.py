@@ -124,6 +124,17 @@ def asks_for_a_file(source: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def takes_messages(source: str) -> tuple[int, ...]:
+    """The lines that take the next message of a queue, or wait for whichever connection has one."""
+    tree = parsed(source)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree is not None else []
+    found = {one.lineno for one in calls if last_name(one.func) == "wait" and "connection" in ast.dump(one.func)}
+    # A dictionary's get is given a key.
+    gets = [one for one in calls if isinstance(one.func, ast.Attribute) and one.func.attr == "get" and not one.args]
+    found |= {one.lineno for one in gets if {word.arg for word in one.keywords} <= {"block", "timeout"}}
+    return tuple(sorted(found))
+
+
 _ASKS = frozenset({"exists", "isfile", "is_file", "lexists"})
 
 

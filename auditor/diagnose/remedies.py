@@ -29,7 +29,10 @@ _TEXT = {
     "address-order": "Use a name or a number of your own as the key: id() and the default hash are addresses.",
     "unsorted-listing": "Sort the listing: the file system gives it in any order.",
     "thread-count": "Fix the number of threads (torch.set_num_threads, OMP_NUM_THREADS): sums are shared out by it.",
-    "thread-race": "Let threads and pools hand in results in a fixed order, and have one of them add up.",
+    "thread-race": "Let threads and pools hand in results in a fixed order, have one of them add up, and give each "
+    "task a generator of its own, seeded by the task's number.",
+    "completion-order": "Collect the messages that belong together, and order them by sender and number before "
+    "they are used.",
     "unseeded-worker": "Seed every worker in worker_init_fn, from torch.initial_seed() and its number.",
     "worker-order": "Give the DataLoader a generator and a worker_init_fn, so that no batch depends on which worker is "
     "quicker.",

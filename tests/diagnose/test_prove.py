@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor import compare
 from auditor.diagnose import diagnose
-from auditor.diagnose.attribute import rank
+from auditor.diagnose.attribute import attribute, rank
 from auditor.diagnose.prove import LEVEL, _located, agreements
 from auditor.records.comparison import Comparison
 from auditor.records.config import Settings
@@ -34,6 +35,8 @@ from auditor.records.trace import (
     Perturbed,
     Place,
     ProcessTrace,
+    Source,
+    Sources,
     StaleRead,
     Step,
     Streams,
@@ -327,6 +330,29 @@ def test_what_only_the_first_run_found_is_not_blamed_on_anything_fixed(world: An
     assert not _proven(found)
     assert found.causes[0].rule == "stale-file"
     assert found.diagnosis.state == "unproven"
+
+
+MESSAGES = """import multiprocessing
+queue = multiprocessing.Queue()
+for _ in range(10):
+    step(queue.get())
+options.get("lr")
+"""
+
+
+@pytest.mark.parametrize(("processes", "lines"), [(2, [4]), (1, [])])
+def test_messages_of_several_processes_are_suspected_where_they_are_taken(
+    world: Any, processes: int, lines: list[int]
+) -> None:
+    runs, comparison = world(Reason("seed-torch")).audit()
+    imported = Sources(files=[Source("train.py", "0" * 16)], left_out=0)
+    main = msgspec.structs.replace(runs[0].processes[0], sources=(imported,))
+    children = [msgspec.structs.replace(main, role=f"main/Process-{number + 1}") for number in range(processes)]
+    ours = msgspec.structs.replace(runs[0], processes=(main, *children))
+    found = attribute(ours, runs[1], comparison.divergences[0], lambda _: MESSAGES)
+    told = [one for one in found if one.rule == "completion-order"]
+    assert [one.location.line for one in told if one.location] == lines
+    assert all(one.factor is None for one in told)
 
 
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.diagnose.reading import asks_for_a_file, first_line_of, lines_of, rule_of, seeded_by_entropy, sightings
+from auditor.diagnose.reading import (
+    asks_for_a_file,
+    first_line_of,
+    lines_of,
+    rule_of,
+    seeded_by_entropy,
+    sightings,
+    takes_messages,
+)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +124,19 @@ def test_generators_that_are_seeded_by_entropy(source: str, lines: tuple[int, ..
 )
 def test_lines_that_ask_for_a_file(source: str, lines: tuple[int, ...]) -> None:
     assert asks_for_a_file(source) == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "takes"),
+    [
+        ("item = queue.get()", True),
+        ("item = self.inbox.get(timeout=5)", True),
+        ("ready = multiprocessing.connection.wait(pipes)", True),
+        ("value = options.get('lr')", False),
+        ("value = options.get(key='lr')", False),
+        ("process.wait()", False),
+        ("for :", False),
+    ],
+)
+def test_lines_that_take_the_next_message(line: str, takes: bool) -> None:
+    assert takes_messages(f"\n{line}\n") == ((2,) if takes else ())
