@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,6 +17,12 @@ _NAMES = ("python", "pypy")
 # They keep count of shared memory and start other processes; the probe leaves them alone, as nothing is computed there.
 _TRACKERS = ("resource_tracker", "semaphore_tracker")
 _FORK_SERVER = "multiprocessing.forkserver"
+# Of torch.compile: they compile kernels, and see whether a library with some vector instructions can be loaded at all.
+_COMPILER = re.compile(r"/torch/_inductor/.*\.py$")
+_LOADS_ONLY = re.compile(
+    r"(?:\s*(?:import torch|import sys|if sys\.platform|from ctypes import cdll)\b.*\n)+"
+    r'\s*cdll\.LoadLibrary\("[^"\n]*"\)\s*'
+)
 _PATIENCE = 0.2  # seconds between two looks at least
 _SHARE = 20  # a look's cost in time, and at least so many times that until the next one
 _SKIP_NEXT = frozenset({"--check-hash-based-pycs"})
@@ -57,7 +64,7 @@ class Interpreters:
                 seen[key] = executable
                 continue
             arguments = _arguments(pid)
-            if arguments and not _helps(arguments, _arguments(stat.ppid)):
+            if arguments and not serves(arguments, _arguments(stat.ppid)):
                 self._found[key] = Interpreter(label(executable, arguments), _pids(pid))
         self._seen = seen
         ended = time.monotonic()
@@ -107,8 +114,12 @@ def label(executable: str, arguments: Sequence[str]) -> str:
     return name
 
 
-def _helps(arguments: Sequence[str], parents: Sequence[str]) -> bool:
+def serves(arguments: Sequence[str], parents: Sequence[str]) -> bool:
+    """Whether a process, by its command line and its parent's, only serves others: nothing is computed there."""
     if any(tracker in word for word in arguments[1:4] for tracker in _TRACKERS):
+        return True
+    what, code = [*arguments[1:3], "", ""][:2]
+    if _COMPILER.search(what) or (what == "-c" and _LOADS_ONLY.fullmatch(code)):
         return True
     # What the fork server forks has its command line, and is no server but one of the program's own processes.
     return any(_FORK_SERVER in word for word in arguments[1:4]) and list(arguments) != list(parents)

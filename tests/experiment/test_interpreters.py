@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from auditor.experiment.interpreters import Interpreters, label
+from auditor.experiment.interpreters import Interpreters, label, serves
 
 # It lives until it has been noticed, however slow the machine.
 WAIT = """
@@ -55,6 +55,34 @@ def release(monkeypatch, tmp_path):
 )
 def test_a_process_is_named_by_what_it_runs(arguments, said):
     assert label("python3.11", arguments) == said
+
+
+LOADING = """
+import sys
+if sys.platform != "linux":
+    import torch  # noqa: F401
+from ctypes import cdll
+cdll.LoadLibrary("/tmp/torchinductor_me/abc/libabc.so")
+"""
+OLDER_LOADING = 'import torch\nfrom ctypes import cdll\ncdll.LoadLibrary("/tmp/torchinductor_me/abc.so")\n'
+WORKER = "/venv/lib/python3.11/site-packages/torch/_inductor/compile_worker/__main__.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "helps"),
+    [
+        (("python", "-c", "from multiprocessing.resource_tracker import main;main(5)"), True),
+        (("python", WORKER, "--kind=fork", "--workers=2"), True),
+        (("python", "-c", LOADING), True),
+        (("python", "-c", OLDER_LOADING), True),
+        (("python", "-c", OLDER_LOADING + "train()\n"), False),
+        (("python", "-c", "import train\n" + OLDER_LOADING), False),
+        (("python", "train.py", WORKER.replace(".py", "")), False),
+        (("python", "-c"), False),
+    ],
+)
+def test_what_only_serves_others_is_no_part_of_the_program(arguments, helps):
+    assert serves(arguments, ("python", "train.py")) is helps
 
 
 def run(bench, *command):
