@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from auditor.rule import Confidence, Example, Rule, Sighting
+from auditor.rule import Example, Rule, Sighting
 from auditor.source import ABSENT, HIDDEN, Module
 from auditor.source.flows import flows, last_name
 
@@ -29,7 +29,7 @@ RULE = Rule(
     topic="order",
     level="seed-stable",
     severity="warning",
-    confidence="medium",
+    confidence="possible",
     since="0.1.0",
     why=(
         "A loop that ends when its time is up takes as many steps as the machine manages: more on a faster one, fewer "
@@ -116,7 +116,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 yield Sighting(
                     place.around,
                     "the loop ends when the time is up: how many steps it takes depends on the machine",
-                    confidence=_of_limit(module, place.around, place.node),
                 )
     for name, keyword in _LIMITS.items():
         for call in module.calls(name):
@@ -129,19 +128,6 @@ def see_source(module: Module) -> Iterator[Sighting]:
                 yield Sighting(
                     call.node, f"{keyword} ends it when the time is up: how far it comes depends on the machine"
                 )
-
-
-def _of_limit(module: Module, comparison: ast.Compare, clock: ast.expr) -> Confidence | None:
-    """A limit that the caller of a function may give, or leave out, is the caller's."""
-    for other in (comparison.left, *comparison.comparators):
-        if other is clock:
-            continue
-        for node in ast.walk(other):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-                return "possible"
-            if isinstance(node, ast.Name) and not module.values(node) and module.function(node) is not None:
-                return "possible"
-    return None
 
 
 def _ended(module: Module, comparison: ast.Compare) -> ast.AST | None:
