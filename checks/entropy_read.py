@@ -86,8 +86,10 @@ def see_run(watched: Watched) -> Iterator[Observation]:
     weight = "it may be why the runs differ" if differs else "harmless unless it reaches the results"
     for run in watched.runs:
         for trace in run.processes:
-            # What NumPy reads is for a generator that is made without a seed, of which another rule speaks.
+            # Of generators that are made without a seed another rule speaks.
+            unseeded = {one.place for one in trace.generators if one.place is not None and not one.seeded}
+            unseeded |= {one.place for one in trace.entropy if one.kind == "numpy-entropy"}
             for read in trace.entropy:
-                if read.kind == "urandom":
+                if read.kind == "urandom" and read.place not in unseeded:
                     said = f"the program reads the system's entropy: {weight}"
                     yield Observation(said, read.place, "warning" if differs else "note")

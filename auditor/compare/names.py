@@ -107,6 +107,7 @@ _GUESSED = re.compile(
     r"|(?<!\d)\d{4,}(?!\d)"
 )
 _PLACE = re.compile(r"(?:\w+:/)?/|~|[A-Za-z]:\\")
+_COUNTED = re.compile(r"(?:checkpoint|ckpt|step|epoch|iter|iteration|round|trial|fold)s?[-_=]?\d+", re.IGNORECASE)
 
 
 def words(name: str) -> list[str]:
@@ -215,8 +216,10 @@ def text_varies(leaf: str, one: str, two: str) -> bool:
 
 def _unvaried(text: str) -> str:
     # A temporary place is told in full. What stands behind a slash elsewhere may be a count (8123/10000) or a choice.
-    is_place = _PLACE.match(text) and not re.search(r"\s", text)
-    return CLOCK.sub("*", guessed(text) if is_place else normalised(text))
+    if not _PLACE.match(text) or re.search(r"\s", text):
+        return CLOCK.sub("*", normalised(text))
+    # Which of a run's checkpoints is meant is a choice too.
+    return CLOCK.sub("*", guessed(text)) + " ".join(_COUNTED.findall(text))
 
 
 def echoes_input(path: str) -> bool:

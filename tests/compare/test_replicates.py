@@ -512,6 +512,7 @@ def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, de
         ("top.json", '{"n": 1, "said": "top1:62.5 top5:75.2"}', '{"n": 1, "said": "top1:62.5 top5:35.2"}'),
         ("word.json", '{"n": 1, "best": "Decoder 12"}', '{"n": 1, "best": "Decoder 15"}'),
         ("seen.json", '{"n": 1, "report": "tokens=1345678901"}', '{"n": 1, "report": "tokens=2345678901"}'),
+        ("best.json", '{"n": 1, "best": "/tmp/a1b2/checkpoint-1500"}', '{"n": 1, "best": "/tmp/c3d4/checkpoint-2000"}'),
         ("step.json", '{"n": 1, "best": "out/step-1500"}', '{"n": 1, "best": "out/step-2000"}'),
         ("kept.json", '{"n": 1, "kept": ["a", "b"]}', '{"n": 1, "kept": ["a"]}'),
     ],
