@@ -60,6 +60,13 @@ _RUNS = _EXECUTED | {"experiment", "wandb", "mlflow"}
 _CALLED = frozenset({"name", "id", "key", "tag", "dir", "directory", "path", "url", "slug", "folder"})
 # A text of such a name stands for contents: it looks random, and is another one where they are.
 _DIGESTS = frozenset({"hash", "digest", "checksum", "sha", "md", "crc", "fingerprint"})
+# A text of such a name is what came out, whatever it looks like: a date may be forecast, and a token be generated.
+_OUTCOMES = frozenset(
+    {
+        "predicted", "prediction", "predictions", "pred", "preds", "forecast", "forecasts", "score", "scores", "label",
+        "labels", "answer", "answers",
+    }
+)  # fmt: skip
 _MEMORY = frozenset({"memory", "mem", "rss", "maxrss", "vms", "vram", "ram"})
 _MEMORY_UNITS = frozenset(
     {"b", "bytes", "kb", "mb", "gb", "kib", "mib", "gib", "used", "usage", "allocated", "reserved"}
@@ -206,12 +213,12 @@ def text_varies(leaf: str, one: str, two: str) -> bool:
     """Whether two texts of this name (dotted path) differ in nothing but what varies from run to run.
 
     That is what the run itself is called or where it lies, and in any other text moments, random tokens and temporary
-    places; a digest stands for what it was taken of, and never varies by itself.
+    places; a digest stands for what it was taken of, and neither it nor what came out ever varies by itself.
     """
     found = {word for word in words(leaf.rpartition(".")[2]) if not word.isdigit()}
     if found & _RUNS and found <= _RUNS | _CALLED:
         return True
-    return not found & _DIGESTS and _unvaried(one) == _unvaried(two)
+    return not found & (_DIGESTS | _OUTCOMES) and _unvaried(one) == _unvaried(two)
 
 
 def _unvaried(text: str) -> str:

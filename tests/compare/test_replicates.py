@@ -514,6 +514,8 @@ def test_a_number_that_is_held_as_text_decides(runs: Any, one: str, two: str, de
         ("seen.json", '{"n": 1, "report": "tokens=1345678901"}', '{"n": 1, "report": "tokens=2345678901"}'),
         ("best.json", '{"n": 1, "best": "/tmp/a1b2/checkpoint-1500"}', '{"n": 1, "best": "/tmp/c3d4/checkpoint-2000"}'),
         ("step.json", '{"n": 1, "best": "out/step-1500"}', '{"n": 1, "best": "out/step-2000"}'),
+        ("day.json", '{"n": 1, "predicted_day": "2026-01-02"}', '{"n": 1, "predicted_day": "2026-03-04"}'),
+        ("won.json", '{"n": 1, "score": "3:12"}', '{"n": 1, "score": "2:14"}'),
         ("kept.json", '{"n": 1, "kept": ["a", "b"]}', '{"n": 1, "kept": ["a"]}'),
     ],
 )
