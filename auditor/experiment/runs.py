@@ -76,7 +76,8 @@ def execute(
         keep = (*request.keep, *kept_by(trial))
         seeds = {} if task.seed is None else dict.fromkeys(request.seed_env, str(task.seed))
         launch = Launch(
-            number=number,
+            # What varies by this number is in a trial as in no run of the audit itself, with which it may be compared.
+            number=number if task.trial is None else request.settings.replicates + number,
             command=command,
             variables=seeds | variables_of(trial),
             probe={

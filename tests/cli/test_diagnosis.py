@@ -76,7 +76,7 @@ def test_the_cause_is_proven_on_its_line(diagnosed: Path) -> None:
     assert cause["intervention"] == "seed-python"
     assert "random.seed(1)" in cause["diff"]
     assert found["diagnosis"]["state"] == "proven"
-    assert found["diagnosis"]["runs"] == 1
+    assert found["diagnosis"]["runs"] == 2
     assert found["divergence"]["location"] == cause["location"]
     screen = (diagnosed / "screen").read_text()
     assert "train.py:7" in screen
@@ -108,6 +108,16 @@ json.dump({"total": total}, open("results.json", "w"))
     (cause,) = found["causes"]
     assert (cause["rule"], cause["confidence"]) == ("unsorted-listing", "proven")
     assert cause["location"]["line"] == 3
+
+
+def test_a_trial_has_the_hash_seed_and_the_temporary_directory_of_no_run(audit: Any, project: Path) -> None:
+    found = audit(
+        "import json, numpy\nnumpy.random.rand()\njson.dump({'value': hash('a') / 7}, open('results.json', 'w'))\n",
+        code=0,
+    )
+    assert [(cause["rule"], cause["confidence"]) for cause in found["causes"]] == [("hash-order", "proven")]
+    runs = [json.loads(file.read_text())["varied"] for file in (project / "evidence").rglob("run.json")]
+    assert len({one["TMPDIR"] for one in runs}) == len(runs)
 
 
 @pytest.mark.parametrize("options", [("--no-diagnose",), ("--require", "seed-stable"), ("--fail-fast",)])
