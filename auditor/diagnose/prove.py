@@ -45,8 +45,8 @@ DRAWN_ANEW = frozenset(
     {"seed-python", "seed-numpy", "seed-torch", "seed-generators", "pin-seeds", "fix-entropy", "freeze-clock"}
     | {"sort-listings"}
 )
-# These can be set as they were in the audit's first run, and a run then comes out as it did: one run shows that, where
-# two are needed of what is fixed in some other way. The evidence tells what the streams began with, by these names.
+# These can be set as they were in the audit's first run, and a run then comes out as it did. The evidence tells what
+# the streams began with, by these names.
 _BEGUN = {"seed-python": "python", "seed-numpy": "numpy", "seed-torch": "torch", "seed-generators": "numpy-generator"}
 _REPEATED = frozenset({*_BEGUN, "pin-seeds", "fix-hash-seed"})
 # These change how the work is done, and so results by themselves: that results change with them shows nothing.
@@ -62,6 +62,7 @@ _WIDEST_CAPTURE = 16
 # What a program may read on many lines, of which most do no harm: durations that are printed, names of runs.
 _READ_ON_LINES = frozenset({"freeze-clock", "fix-pid", "fix-entropy"})
 _DIFFERENCES = 6
+_IN_SIGHT = 46  # the weight of what the evidence or the source shows, and not of what is merely possible
 
 Outcome = Literal["agree", "differ", "failed", "unused"]
 
@@ -167,7 +168,10 @@ class _Search:
         replicate = 1 if known is None else 2
         runs: list[RunEvidence] = [] if known is None else [known]
         comparison = None
-        wanted = agreements(self._replicates, self._differing, trial.factors)
+        wanted = least = agreements(self._replicates, self._differing, trial.factors)
+        if known is not None and known.run.number == 0 and self._replicates == 2:
+            # What each run turns round (a file that it makes or removes) is in the third as in the first.
+            wanted = max(least, 3)
         outcome: Outcome = "agree"
         said = ""
         while len(runs) < wanted and outcome == "agree":
@@ -185,7 +189,7 @@ class _Search:
                 comparison = self.compare(runs)
                 outcome = "differ" if comparison.divergences else "agree"
                 if outcome == "differ" and len(runs) == 2 and runs[0] is known and not sure:
-                    runs, comparison, outcome, replicate = [evidence], None, "agree", 1
+                    runs, comparison, outcome, replicate, wanted = [evidence], None, "agree", 1, least
         divergence = comparison.divergences[0] if comparison is not None and outcome == "differ" else None
         tried = Tried(
             factors=trial.factors,
@@ -198,6 +202,12 @@ class _Search:
         )
         self.tried.append(tried)
         return tried, tuple(runs), comparison
+
+    def refuted(self, members: Sequence[Suspect]) -> bool:
+        """Whether two runs in which all that these fix was fixed alike differed: others may agree by luck."""
+        factors = {one.factor for one in members}
+        differed = (one for one in self.tried if one.outcome == "differ" and len(one.runs) > 1)
+        return any(factors <= set(one.factors) for one in differed)
 
     def until_differs(self, trial: Trial) -> tuple[tuple[RunEvidence, RunEvidence], Divergence] | None:
         """Two runs that differ, as often as it takes at the rate at which the audit's own did; None: there are none."""
@@ -418,6 +428,17 @@ class _Hunt:
             self._refused |= new
         return ()
 
+    def rivals(self, members: Sequence[Suspect]) -> tuple[Suspect, ...]:
+        """The suspects that few runs cannot have cleared: what they fix comes out one of a few ways, and is in sight.
+
+        None where it was shown of several that each is needed.
+        """
+        factors = {one.factor for one in members}
+        if len(factors) > 1 or not factors <= DRAWN_ANEW:
+            return ()
+        chance = set(FACTORS) - DRAWN_ANEW - self._refused
+        return tuple(one for one in self.every if one.factor in chance and one.weight >= _IN_SIGHT)
+
     def repeating(self, trial: Trial) -> Trial | None:
         """The trial with all that it fixes as it was in the audit's first run; None where that run does not tell it.
 
@@ -593,6 +614,8 @@ def _everything(search: _Search, hunt: _Hunt) -> tuple[tuple[Suspect, ...], tupl
         chunks = [members[at : at + size] for at in range(0, len(members), size)]
         for chunk in chunks:
             rest = tuple(one for one in members if one not in chunk)
+            if search.refuted(rest):
+                continue
             tried, evidence, _ = search.together(_trial(rest, hunt.until))
             if tried is None:
                 return members, proof
@@ -631,6 +654,13 @@ def _needed(
             needed.add(factor)
         elif outcome == "agree":
             members, proof = rest, evidence
+    rivals = hunt.rivals(members) if proof else ()
+    if rivals and search.affordable(2):
+        tried, evidence, _ = search.together(_trial(rivals, hunt.until))
+        if tried is not None and tried.outcome == "agree":
+            # So it was luck that the runs agreed before.
+            hunt.needed, hunt.repeats = set(), False
+            return _needed(search, hunt, rivals, evidence)
     return needed, members, proof
 
 

@@ -621,7 +621,7 @@ def cause_proof(cause: Cause, found: Diagnosis | None) -> str:
         agree = f"{found.replicates} runs agree" if found is not None else "the runs agree"
         if found is not None and found.repeats:
             others = found.replicates - 1
-            agree = f"as in run 1 {'a further run agrees' if others == 1 else f'{others} further runs agree'} with it"
+            agree = f"as in run 1, {'a further run agrees' if others == 1 else f'{others} further runs agree'} with it"
         return f"with {cause.intervention} {agree}"
     return (
         f"with {cause.intervention} and what else is named here the runs agree; without it they differ, {cause.share}"

@@ -56,7 +56,7 @@ class Reason:
     """Something that differs from run to run unless ``factor`` fixes it, and acts from ``step`` on.
 
     ``rate`` is how often it shows: 1.0 in every run. ``matters`` False: it differs and reaches nothing. ``first``: it
-    shows in the audit's first run alone, whatever is fixed.
+    shows in the audit's first run alone, whatever is fixed. ``turns``: it shows in every second run, whatever is fixed.
     """
 
     factor: Factor
@@ -64,6 +64,7 @@ class Reason:
     rate: float = 1.0
     matters: bool = True
     first: bool = False
+    turns: bool = False
 
 
 @dataclass
@@ -82,10 +83,12 @@ class World:
     startup: int = 8 * 10**8
     stale: bool = False
     tells: str = "nothing"
+    imports: tuple[str, ...] = ()
     made: list[Trial] = field(default_factory=list)
     replicates: list[int] = field(default_factory=list)
     _count: int = 0
     _ran: bool = False
+    _turned: bool = False
 
     def audit(self, replicates: int = 2) -> tuple[tuple[RunEvidence, ...], Comparison]:
         """The audit's own runs and what comparing them finds."""
@@ -106,6 +109,9 @@ class World:
         self._count += 1
         if reason.first:
             return "usual" if self._ran else "as it was"
+        if reason.turns:
+            self._turned = not self._turned
+            return str(self._turned)
         if reason.factor in trial.factors:
             began = dict(trial.began).get(STREAM_OF.get(reason.factor, ""))
             return began if began is not None and self.tells == "all" else f"fixed {began}"
@@ -133,6 +139,7 @@ class World:
             perturbed=tuple(Perturbed(factor=factor, how="fixed") for factor in trial.factors), faults=(),
             end=End(why="exit", steps=last, backwards=last, digested=last, probe_ns=1, ns=10**9),
             draws=tuple(self._draws()) if trial.draws else (),
+            sources=(Sources(files=[Source(name, "0" * 16) for name in self.imports], left_out=0),),
         )  # fmt: skip
         record = RunRecord(
             number=number, seed=1, command=("python", "train.py"), executor="local", isolation=Isolation("copy"),
@@ -207,14 +214,30 @@ def test_one_cause_takes_two_runs_and_has_the_line_that_draws(world: Any) -> Non
     assert found.divergence.location == found.causes[0].location
 
 
-def test_one_run_that_begins_as_the_first_one_did_is_enough(world: Any) -> None:
+def test_runs_that_begin_as_the_first_one_did_are_held_against_it(world: Any) -> None:
     here = world(Reason("seed-torch", 3), startup=0, tells="all")
     found = _diagnose(here)
     assert _proven(found) == {"seed-torch"}
-    assert [(trial.until, trial.began[0][0], trial.draws) for trial in here.made] == [(None, "torch", True)]
-    assert here.replicates == [2]  # what the auditor varies from run to run is not as in the first one
+    assert [(trial.until, trial.began[0][0], trial.draws) for trial in here.made] == [
+        (None, "torch", True),
+        (None, "torch", False),
+    ]
+    assert here.replicates == [2, 3]  # what the auditor varies from run to run is not as in the first one
     assert found.diagnosis.repeats
+    assert "With seed-torch as in run 1, 2 further runs come out as run 1 did." in found.diagnosis.sentence
+
+
+def test_one_such_run_is_enough_where_three_differed(world: Any) -> None:
+    here = world(Reason("seed-torch"), tells="all")
+    found = _diagnose(here, replicates=3)
+    assert _proven(found) == {"seed-torch"}
+    assert len(here.made) == 1
     assert "With seed-torch as in run 1, a further run comes out as run 1 did." in found.diagnosis.sentence
+
+
+def test_what_every_run_turns_round_is_not_laid_at_a_stream_that_is_drawn_from(world: Any) -> None:
+    here = world(Reason("fix-pid", turns=True), Reason("seed-numpy", matters=False), tells="all")
+    assert _proven(_diagnose(here)) == set()
 
 
 def test_what_a_run_cannot_repeat_of_the_first_is_shown_by_two(world: Any) -> None:
@@ -234,7 +257,7 @@ def test_only_a_whole_set_of_streams_is_begun_as_in_the_first_run(world: Any) ->
     found = _diagnose(both)
     assert _proven(found) == {"seed-torch", "seed-numpy"}
     # Once without each, held against the run that proves.
-    assert [len(trial.factors) for trial in both.made] == [2, 1, 1]
+    assert [len(trial.factors) for trial in both.made] == [2, 2, 1, 1]
     assert all(trial.began for trial in both.made)
 
 
@@ -353,6 +376,21 @@ def test_messages_of_several_processes_are_suspected_where_they_are_taken(
     told = [one for one in found if one.rule == "completion-order"]
     assert [one.location.line for one in told if one.location] == lines
     assert all(one.factor is None for one in told)
+
+
+SETS = """for name in {"a", "b"}:
+    step(name)
+"""
+
+
+@pytest.mark.parametrize("salt", [13, 18, 23])  # with these the trials agree
+def test_luck_is_not_laid_at_a_stream_where_an_order_of_few_is_in_sight(world: Any, salt: int) -> None:
+    here = world(Reason("fix-hash-seed", rate=0.5), Reason("seed-numpy", matters=False), salt=salt, tells="all")
+    here.imports = ("train.py",)
+    runs, comparison = here.audit()
+    found = diagnose(runs, comparison, here.trial, here.compare, _nothing, lambda _: SETS, ENOUGH)
+    assert "seed-numpy" not in _proven(found)
+    assert ("fix-hash-seed",) in {one.factors for one in found.diagnosis.tried}
 
 
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:
