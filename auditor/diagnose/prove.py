@@ -134,6 +134,8 @@ class _Search:
         self.out = False
         self.interrupted = False
         self.vanished = False
+        self.changed = ""
+        self._own = dict(set.intersection(*(_own_files(one) for one in runs)))
         self._run = run
         self._budget = budget
         self._replicates = len(runs)
@@ -144,11 +146,16 @@ class _Search:
         return not self.out and self.seconds + runs * self.estimate <= self._budget
 
     def trial(self, trial: Trial, replicate: int) -> RunEvidence | None:
-        """One more run; None where the budget, or whoever makes them, gives no more."""
+        """One more run; None where the budget, or whoever makes them, gives no more, or the program is another now."""
         affordable = self.affordable()
         evidence = self._run(trial, replicate) if affordable else None
         if evidence is None:
             self.out, self.interrupted = True, affordable
+            return None
+        changed = sorted(name for name, digest in _own_files(evidence) if self._own.get(name, digest) != digest)
+        if changed:
+            # A diagnosis may be gone on with days later.
+            self.out, self.changed = True, changed[0]
             return None
         self.made += 1
         self.seconds += evidence.run.seconds
@@ -226,6 +233,11 @@ class _Search:
         return None
 
 
+def _own_files(run: RunEvidence) -> set[tuple[str, str]]:
+    """The project's own source files that a run imported, each with the digest of its bytes."""
+    return {(file.name, file.digest) for trace in run.processes for line in trace.sources for file in line.files}
+
+
 def _plain(trial: Trial) -> Trial:
     return msgspec.structs.replace(trial, capture=None, draws=False, digest=None)
 
@@ -266,6 +278,8 @@ def prove(
     needed, members, proof = _needed(search, hunt, members, proof)
     if proof:
         members = hunt.pinpointed(members)
+    if search.changed:
+        hunt.notes.append(f"{search.changed} has changed since the audit's runs: no trial can tell of them any more")
     in_force = {one.factor for one in members}
     settled = ("agree", "differ") if proof else ("differ",)
     excluded = {factor for one in search.tried if one.outcome in settled for factor in one.factors}

@@ -83,7 +83,7 @@ class World:
     startup: int = 8 * 10**8
     stale: bool = False
     tells: str = "nothing"
-    imports: tuple[str, ...] = ()
+    imports: dict[str, str] = field(default_factory=dict)
     made: list[Trial] = field(default_factory=list)
     replicates: list[int] = field(default_factory=list)
     _count: int = 0
@@ -139,7 +139,7 @@ class World:
             perturbed=tuple(Perturbed(factor=factor, how="fixed") for factor in trial.factors), faults=(),
             end=End(why="exit", steps=last, backwards=last, digested=last, probe_ns=1, ns=10**9),
             draws=tuple(self._draws()) if trial.draws else (),
-            sources=(Sources(files=[Source(name, "0" * 16) for name in self.imports], left_out=0),),
+            sources=(Sources(files=[Source(name, digest) for name, digest in self.imports.items()], left_out=0),),
         )  # fmt: skip
         record = RunRecord(
             number=number, seed=1, command=("python", "train.py"), executor="local", isolation=Isolation("copy"),
@@ -386,11 +386,22 @@ SETS = """for name in {"a", "b"}:
 @pytest.mark.parametrize("salt", [13, 18, 23])  # with these the trials agree
 def test_luck_is_not_laid_at_a_stream_where_an_order_of_few_is_in_sight(world: Any, salt: int) -> None:
     here = world(Reason("fix-hash-seed", rate=0.5), Reason("seed-numpy", matters=False), salt=salt, tells="all")
-    here.imports = ("train.py",)
+    here.imports = {"train.py": "0" * 16}
     runs, comparison = here.audit()
     found = diagnose(runs, comparison, here.trial, here.compare, _nothing, lambda _: SETS, ENOUGH)
     assert "seed-numpy" not in _proven(found)
     assert ("fix-hash-seed",) in {one.factors for one in found.diagnosis.tried}
+
+
+def test_trials_of_a_program_that_was_changed_prove_nothing(world: Any) -> None:
+    here = world(Reason("seed-numpy"))
+    here.imports = {"train.py": "0" * 16}
+    runs, comparison = here.audit()
+    here.imports = {"train.py": "1" * 16}
+    found = diagnose(runs, comparison, here.trial, here.compare, _nothing, _no_source, ENOUGH)
+    assert not _proven(found)
+    assert len(here.made) == 1
+    assert found.diagnosis.notes == ("train.py has changed since the audit's runs: no trial can tell of them any more",)
 
 
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:
