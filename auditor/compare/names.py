@@ -62,11 +62,8 @@ _CALLED = frozenset({"name", "id", "key", "tag", "dir", "directory", "path", "ur
 _DIGESTS = frozenset({"hash", "digest", "checksum", "sha", "md", "crc", "fingerprint"})
 # A text of such a name is what came out, whatever it looks like: a date may be forecast, and a token be generated.
 _OUTCOMES = frozenset(
-    {
-        "predicted", "prediction", "predictions", "pred", "preds", "forecast", "forecasts", "score", "scores", "label",
-        "labels", "answer", "answers",
-    }
-)  # fmt: skip
+    {"predicted", "prediction", "predictions", "pred", "preds", "forecast", "forecasts", "score", "scores", "answer"}
+)
 _MEMORY = frozenset({"memory", "mem", "rss", "maxrss", "vms", "vram", "ram"})
 _MEMORY_UNITS = frozenset(
     {"b", "bytes", "kb", "mb", "gb", "kib", "mib", "gib", "used", "usage", "allocated", "reserved"}
