@@ -87,7 +87,7 @@ def see_run(watched: Watched) -> Iterator[Observation]:
     for run in watched.runs:
         for trace in run.processes:
             # Of generators that are made without a seed another rule speaks.
-            unseeded = {one.place for one in trace.generators if one.place is not None and not one.seeded}
+            unseeded: set[object] = {one.place for one in trace.generators if one.place is not None and not one.seeded}
             unseeded |= {one.place for one in trace.entropy if one.kind == "numpy-entropy"}
             for read in trace.entropy:
                 if read.kind == "urandom" and read.place not in unseeded:
