@@ -404,6 +404,14 @@ def test_trials_of_a_program_that_was_changed_prove_nothing(world: Any) -> None:
     assert found.diagnosis.notes == ("train.py has changed since the audit's runs: no trial can tell of them any more",)
 
 
+@pytest.mark.parametrize("salt", [0, 4, 7])  # with these the trials agree by luck
+def test_what_differed_once_is_not_taken_for_sufficient_later(world: Any, salt: int) -> None:
+    found = _diagnose(world(Reason("fix-pid"), Reason("serial-threads", rate=0.4), salt=salt))
+    differed = [set(one.factors) for one in found.diagnosis.tried if one.outcome == "differ" and len(one.runs) > 1]
+    agreed = [set(one.factors) for one in found.diagnosis.tried if one.outcome == "agree"]
+    assert not any(one <= other for one in agreed for other in differed)
+
+
 def test_a_rare_divergence_needs_more_runs_than_two(world: Any) -> None:
     here = world(Reason("serial-threads", rate=0.2), salt=3)
     found = _diagnose(here, replicates=12)
