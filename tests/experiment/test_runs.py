@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from auditor import pipeline
 from auditor.config import make_request
 from auditor.errors import EvidenceError, UsageError
 from auditor.experiment import preflight
@@ -19,7 +20,7 @@ from auditor.experiment.progress import Follower
 from auditor.experiment.variation import vary
 from auditor.records.progress import Progress, RunEnded, RunStarted
 from auditor.records.trace import End, Hello, Line, Step, Unordered
-from auditor.store import Plan
+from auditor.store import Plan, Store
 
 HELLO = Hello(
     protocol=1,
@@ -101,6 +102,23 @@ print(os.environ["PYTHONHASHSEED"], os.environ["TMPDIR"], told["directory_order"
     assert bench.out(1) == bench.out(2)
     assert records[0].varied == records[1].varied
     assert all(value.endswith("(kept)") for value in records[0].varied.values())
+
+
+def test_no_trial_varies_as_a_run_of_the_audit_did(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "train.py").write_text("import random\nprint('loss', random.random())\n")
+    request = make_request(
+        [sys.executable, "train.py"],
+        str(tmp_path / "project"),
+        out=str(tmp_path / "evidence"),
+        metrics=[r"loss=loss (.+)"],
+    )
+    audit = pipeline.audit(request, lambda event: None)
+    trials = Store.open(tmp_path / "evidence").diagnosis
+    assert audit.diagnosis.repeats  # a trial that comes out as run 1 did must not do so by that
+    everyone = [*audit.runs, *(trials.record(number) for number in trials.runs())]
+    for name in ("PYTHONHASHSEED", "TMPDIR"):
+        assert len({run.varied[name] for run in everyone}) == len(everyone) > 2
 
 
 def test_a_hash_seed_that_the_user_set_is_left_alone():
