@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 import msgspec
@@ -19,6 +21,7 @@ from auditor.diagnose.attribute import (
     Suspect,
     attribute,
     line_at,
+    own_sources,
     rank,
     torch_alike,
 )
@@ -62,6 +65,11 @@ _WIDEST_CAPTURE = 16
 # What a program may read on many lines, of which most do no harm: durations that are printed, names of runs.
 _READ_ON_LINES = frozenset({"freeze-clock", "fix-pid", "fix-entropy"})
 _DIFFERENCES = 6
+_FINDS = re.compile(
+    r"\b(?:l?exists|is_?file|is_?dir|stat|access|FileNotFoundError|FileExistsError|OSError|remove|unlink|rmtree|rename|touch"
+    r"|listdir|scandir|i?r?glob|iterdir|walk|sqlite3?|shelve|dbm|requests|urllib\w*|http|socket|redis|subprocess|system"
+    r"|Popen)\b"
+)
 _IN_SIGHT = 46  # the weight of what the evidence or the source shows, and not of what is merely possible
 
 Outcome = Literal["agree", "differ", "failed", "unused"]
@@ -123,7 +131,13 @@ class _Search:
     """What was spent and tried so far; makes the runs."""
 
     def __init__(
-        self, run: Run, compare: Compare, budget: float, runs: Sequence[RunEvidence], comparison: Comparison
+        self,
+        run: Run,
+        compare: Compare,
+        source: Source,
+        budget: float,
+        runs: Sequence[RunEvidence],
+        comparison: Comparison,
     ) -> None:
         self.compare = compare
         self.ordinary = max(one.run.seconds for one in runs)
@@ -139,6 +153,7 @@ class _Search:
         self._run = run
         self._budget = budget
         self._replicates = len(runs)
+        self._may_turn = len(runs) == 2 and may_find(runs[0], source)
         self._differing = len({one.runs for one in comparison.divergences})
 
     def affordable(self, runs: int = 1) -> bool:
@@ -176,7 +191,7 @@ class _Search:
         runs: list[RunEvidence] = [] if known is None else [known]
         comparison = None
         wanted = least = agreements(self._replicates, self._differing, trial.factors)
-        if known is not None and known.run.number == 0 and self._replicates == 2:
+        if known is not None and known.run.number == 0 and self._may_turn:
             # What each run turns round (a file that it makes or removes) is in the third as in the first.
             wanted = max(least, 3)
         outcome: Outcome = "agree"
@@ -233,6 +248,16 @@ class _Search:
         return None
 
 
+def may_find(run: RunEvidence, source: Source) -> bool:
+    """Whether a program may find what an earlier run left, by its own source: files and services that it asks for.
+
+    So too where not all of its source is at hand, or something else than Python starts it.
+    """
+    texts = [source(name) for name in own_sources(run)]
+    python = PurePath(run.run.command[0]).name.startswith("python")
+    return not python or not texts or any(text is None or _FINDS.search(text) is not None for text in texts)
+
+
 def _own_files(run: RunEvidence) -> set[tuple[str, str]]:
     """The project's own source files that a run imported, each with the digest of its bytes."""
     return {(file.name, file.digest) for trace in run.processes for line in trace.sources for file in line.files}
@@ -268,7 +293,7 @@ def prove(
     to light is looked at anew. Where the evidence names none that is strong enough, operations and lines are captured
     in two runs at the step concerned, and the first that differs names the next suspects.
     """
-    search = _Search(run, compare, budget, runs, comparison)
+    search = _Search(run, compare, source, budget, runs, comparison)
     hunt = _Hunt(search, localise, source, runs, comparison.divergences[0])
     members, proof = hunt.go()
     if not proof and not search.out and not hunt.hopeless:

@@ -94,7 +94,6 @@ def execute(
             place=task.place,
             replicate=task.replicate,
             fixed_addresses="fix-addresses" in trial.factors,
-            trial=task.trial is not None,
         )
         purpose = "" if task.trial is None else purpose_of(task.trial)
         on_event(RunStarted(number, task.of, task.seed, executor.isolation, purpose))

@@ -76,7 +76,7 @@ def test_the_cause_is_proven_on_its_line(diagnosed: Path) -> None:
     assert cause["intervention"] == "seed-python"
     assert "random.seed(1)" in cause["diff"]
     assert found["diagnosis"]["state"] == "proven"
-    assert found["diagnosis"]["runs"] == 2
+    assert found["diagnosis"]["runs"] == 1
     assert found["divergence"]["location"] == cause["location"]
     screen = (diagnosed / "screen").read_text()
     assert "train.py:7" in screen

@@ -235,6 +235,20 @@ def test_one_such_run_is_enough_where_three_differed(world: Any) -> None:
     assert "With seed-torch as in run 1, a further run comes out as run 1 did." in found.diagnosis.sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [("import torch\nx = torch.rand(3)\n", 1), ("import os\nif os.path.exists('/data/last'): pass\n", 2), (None, 2)],
+)
+def test_one_such_run_is_enough_where_the_program_asks_for_nothing_that_an_earlier_one_left(
+    world: Any, text: str | None, made: int
+) -> None:
+    here = world(Reason("seed-torch"), tells="all", imports={"train.py": "0" * 16})
+    runs, comparison = here.audit()
+    found = diagnose(runs, comparison, here.trial, here.compare, _nothing, lambda _: text, ENOUGH)
+    assert _proven(found) == {"seed-torch"}
+    assert len(here.made) == made
+
+
 def test_what_every_run_turns_round_is_not_laid_at_a_stream_that_is_drawn_from(world: Any) -> None:
     here = world(Reason("fix-pid", turns=True), Reason("seed-numpy", matters=False), tells="all")
     assert _proven(_diagnose(here)) == set()

@@ -15,9 +15,6 @@ Tick = Callable[[], bool]
 """Called a few times a second while a run goes; returns True where the run is to be stopped on purpose."""
 
 
-_TRIALS = 1_000_000
-
-
 class Launch(msgspec.Struct, frozen=True):
     """One run to execute.
 
@@ -27,7 +24,7 @@ class Launch(msgspec.Struct, frozen=True):
     runs of one seed, and for no others that may go at the same time; it is empty where one run follows the other.
     ``replicate`` counts those of one seed, where ``number`` does not. ``imposed`` are the variables that give the run
     its share of the machine; threads that the user has set stay. ``fixed_addresses`` asks the kernel not to randomise
-    where memory lies; a place that cannot leaves it, which the run's traces tell. ``trial``: a diagnosis asked for it.
+    where memory lies; a place that cannot leaves it, which the run's traces tell.
     """
 
     number: int
@@ -42,12 +39,6 @@ class Launch(msgspec.Struct, frozen=True):
     replicate: int | None = None
     imposed: dict[str, str] = {}
     fixed_addresses: bool = False
-    trial: bool = False
-
-    @property
-    def variation(self) -> int:
-        """What goes by the number of a run, to be another in each, goes by this: trials are numbered from 1 again."""
-        return self.number + (_TRIALS if self.trial else 0)
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -83,18 +83,14 @@ class DockerExecutor:
     def run(self, launch: Launch, tick: Tick) -> Outcome:
         """Execute one run; see ``Executor.run``."""
         workspace, temporary = self._scratch / "project", self._scratch / "tmp"
-        inside_temporary = f"{INSIDE}/tmp-{launch.variation}"
+        inside_temporary = f"{INSIDE}/tmp-{launch.number}"
         with writing(self._scratch):
             temporary.mkdir()
             before = replica.replicate(self._project, workspace, self._hidden, link=False)
             self._tell_probe(launch)
         share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
-            launch.variation,
-            {**self._environment, **launch.variables},
-            launch.keep,
-            inside_temporary,
-            launch.replicate,
+            launch.number, {**self._environment, **launch.variables}, launch.keep, inside_temporary, launch.replicate
         )
         search = [f"{INSIDE}/probe", *filter(None, [self._environment.get("PYTHONPATH")])]
         environment = {

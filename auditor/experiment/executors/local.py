@@ -188,11 +188,7 @@ class LocalExecutor:
             view = self._prepare(launch)
         share = imposed(launch.imposed, self._environment)
         variables, varied = vary(
-            launch.variation,
-            {**self._environment, **launch.variables},
-            launch.keep,
-            str(view.temporary),
-            launch.replicate,
+            launch.number, {**self._environment, **launch.variables}, launch.keep, str(view.temporary), launch.replicate
         )
         environment = {**self._environment, **share, **launch.variables, **variables}
         if view.before is not None:
@@ -215,7 +211,7 @@ class LocalExecutor:
 
     def _prepare(self, launch: Launch) -> _View:
         base = self._scratch
-        temporary = base / f"tmp-{launch.variation}"
+        temporary = base / f"tmp-{launch.number}"
         temporary.mkdir()
         layers: tuple[overlay.Layer, ...] = ()
         binds: tuple[tuple[Path, Path], ...] = ()
