@@ -44,6 +44,12 @@ def main():
 if __name__ == "__main__":
     main()
 """
+_PARTIAL = (
+    _BAD.replace("worker_init_fn=start", "worker_init_fn=partial(start, seed=3)")
+    .replace("import numpy", "from functools import partial\n\nimport numpy")
+    .replace("start(worker_id)", "start(worker_id, seed)")
+    .replace("seed(0)\n\n\ndef", "seed(seed)\n\n\ndef")
+)
 
 RULE = Rule(
     id="worker-init-constant-seed",
@@ -69,13 +75,7 @@ RULE = Rule(
             ),
             needs=("numpy", "torch"),
         ),
-        Example(
-            _BAD.replace("worker_init_fn=start", "worker_init_fn=partial(start, seed=3)")
-            .replace("import numpy", "from functools import partial\n\nimport numpy")
-            .replace("start(worker_id)", "start(worker_id, seed)")
-            .replace("seed(0)\n\n\ndef", "seed(seed)\n\n\ndef"),
-            needs=("numpy", "torch"),
-        ),
+        Example(_PARTIAL, needs=("numpy", "torch")),
     ),
     good=(
         Example(
@@ -88,13 +88,7 @@ RULE = Rule(
             ),
             needs=("numpy", "torch"),
         ),
-        Example(
-            _BAD.replace("worker_init_fn=start", "worker_init_fn=partial(start, seed=3)")
-            .replace("import numpy", "from functools import partial\n\nimport numpy")
-            .replace("start(worker_id)", "start(worker_id, seed)")
-            .replace("seed(0)\n\n\ndef", "seed(seed + worker_id)\n\n\ndef"),
-            needs=("numpy", "torch"),
-        ),
+        Example(_PARTIAL.replace("seed(seed)", "seed(seed + worker_id)"), needs=("numpy", "torch")),
     ),
     sources=(
         "https://docs.pytorch.org/docs/stable/notes/randomness.html#dataloader",

@@ -66,9 +66,9 @@ _WIDEST_CAPTURE = 16
 _READ_ON_LINES = frozenset({"freeze-clock", "fix-pid", "fix-entropy"})
 _DIFFERENCES = 6
 _FINDS = re.compile(
-    r"\b(?:l?exists|is_?file|is_?dir|stat|access|FileNotFoundError|FileExistsError|OSError|remove|unlink|rmtree|rename|touch"
+    r"\b(?:l?exists|is_?file|is_?dir|stat|access|FileNotFoundError|FileExistsError|OSError|remove|unlink|rmtree|rmdir|rename|move|touch"
     r"|listdir|scandir|i?r?glob|iterdir|walk|sqlite3?|shelve|dbm|requests|urllib\w*|http|socket|redis|subprocess|system"
-    r"|Popen)\b"
+    r"|Popen|os\.replace)\b"
 )
 _IN_SIGHT = 46  # the weight of what the evidence or the source shows, and not of what is merely possible
 
@@ -694,9 +694,14 @@ def _needed(
         elif outcome == "agree":
             members, proof = rest, evidence
     rivals = hunt.rivals(members) if proof else ()
-    if rivals and search.affordable(2):
-        tried, evidence, _ = search.together(_trial(rivals, hunt.until))
-        if tried is not None and tried.outcome == "agree":
+    if rivals:
+        tried, evidence = None, ()
+        if search.affordable(2):
+            tried, evidence, _ = search.together(_trial(rivals, hunt.until))
+        if tried is None or tried.outcome == "failed":
+            named = " and ".join(dict.fromkeys(one.rule for one in rivals))
+            hunt.notes.append(f"that it was luck, and {named} the cause, is not excluded: no trial could tell")
+        elif tried.outcome == "agree":
             # So it was luck that the runs agreed before.
             hunt.needed, hunt.repeats = set(), False
             return _needed(search, hunt, rivals, evidence)

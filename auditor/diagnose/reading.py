@@ -128,10 +128,15 @@ def takes_messages(source: str) -> tuple[int, ...]:
     """The lines that take the next message of a queue, or wait for whichever connection has one."""
     tree = parsed(source)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree is not None else []
-    found = {one.lineno for one in calls if last_name(one.func) == "wait" and "connection" in ast.dump(one.func)}
-    # A dictionary's get is given a key.
-    gets = [one for one in calls if isinstance(one.func, ast.Attribute) and one.func.attr == "get" and not one.args]
-    found |= {one.lineno for one in gets if {word.arg for word in one.keywords} <= {"block", "timeout"}}
+    found = set()
+    for call in calls:
+        if not isinstance(call.func, ast.Attribute):
+            continue
+        waits = call.func.attr == "wait" and last_name(call.func.value) == "connection"
+        # A dictionary's get is given a key.
+        gets = call.func.attr == "get" and not call.args and {one.arg for one in call.keywords} <= {"block", "timeout"}
+        if waits or gets:
+            found.add(call.lineno)
     return tuple(sorted(found))
 
 

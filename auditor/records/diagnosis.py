@@ -52,8 +52,8 @@ Factor = Literal[
 ``seed-python``, ``seed-numpy``, ``seed-torch`` (with CUDA): the stream is seeded when the process starts, or begins as
 in run one, and a seeding call that would take entropy gets a fixed seed; seeds that the program gives stay.
 ``seed-generators``: NumPy generators that are made from the system's entropy get fixed seeds, or those of run one, in
-order of making. ``pin-seeds``: seeding calls at named lines
-get the values of run one. ``fix-entropy``: ``os.urandom``, ``secrets`` and ``uuid`` give a fixed sequence.
+order of making. ``pin-seeds``: seeding calls at named lines get the values of run one. ``fix-entropy``:
+``os.urandom``, ``secrets`` and ``uuid`` give a fixed sequence.
 ``freeze-clock``: the clock begins at a fixed time and moves on by a fixed amount with each look. ``fix-pid``:
 ``os.getpid`` gives a fixed number. ``fix-hash-seed``: ``PYTHONHASHSEED`` is the same in every run. ``fix-addresses``:
 the kernel does not randomise where memory lies. ``sort-listings``: directories are listed in order of name.

@@ -407,6 +407,16 @@ def test_luck_is_not_laid_at_a_stream_where_an_order_of_few_is_in_sight(world: A
     assert ("fix-hash-seed",) in {one.factors for one in found.diagnosis.tried}
 
 
+def test_what_the_budget_leaves_no_trial_for_is_said_not_to_be_excluded(world: Any) -> None:
+    here = world(Reason("seed-numpy"), Reason("fix-hash-seed", matters=False), tells="all")
+    here.imports = {"train.py": "0" * 16}
+    runs, comparison = here.audit()
+    for budget, notes in ((1.5, 1), (ENOUGH, 0)):
+        found = diagnose(runs, comparison, here.trial, here.compare, _nothing, lambda _: SETS, budget)
+        assert _proven(found) == {"seed-numpy"}
+        assert len([note for note in found.diagnosis.notes if "hash-order" in note]) == notes
+
+
 def test_trials_of_a_program_that_was_changed_prove_nothing(world: Any) -> None:
     here = world(Reason("seed-numpy"))
     here.imports = {"train.py": "0" * 16}

@@ -135,6 +135,7 @@ def test_lines_that_ask_for_a_file(source: str, lines: tuple[int, ...]) -> None:
         ("value = options.get('lr')", False),
         ("value = options.get(key='lr')", False),
         ("process.wait()", False),
+        ("self.connection_made.wait()", False),
         ("for :", False),
     ],
 )

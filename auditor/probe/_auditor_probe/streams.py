@@ -73,12 +73,14 @@ class Streams:
             last = self._last[stream] = (state, digest.of_bytes(state).hex())
         return last[1]
 
-    def _of_python(self):
+    def _words_of_python(self):
         # Read in place, because the public state is a tuple of 625 new integers.
         if self._python_address is not None:
-            state = _string_at(self._python_address, _MERSENNE)
-        else:
-            state = _packed(_python.getstate()[1])
+            return _string_at(self._python_address, _MERSENNE)
+        return _packed(_python.getstate()[1])
+
+    def _of_python(self):
+        state = self._words_of_python()
         gauss = _python.gauss_next
         return self._digest("python", state if gauss is None else state + repr(gauss).encode())
 
@@ -92,9 +94,9 @@ class Streams:
             if type(generator).__name__ != "MT19937":
                 return digest.of_bytes(repr(generator.state).encode()).hex()
             self._mersenne = (generator, generator.ctypes.state_address)
-        return self._digest("numpy", self._of_mersenne())
+        return self._digest("numpy", self._words_of_numpy())
 
-    def _of_mersenne(self):
+    def _words_of_numpy(self):
         # uint32 key[624]; int pos: read in place, because building the public state takes tens of microseconds.
         return _string_at(self._mersenne[1], _MERSENNE)
 
@@ -228,7 +230,7 @@ class Streams:
             return seed
 
         self.baseline("python")
-        self._session.guard("python", self._keep, "python", lambda: _packed(_python.getstate()[1]))
+        self._session.guard("python", self._keep, "python", self._words_of_python)
         stand_in(random, "seed", make)
 
     def in_child(self):
@@ -276,7 +278,7 @@ class Streams:
             return randbits
 
         self.baseline("numpy")
-        self._session.guard("numpy", self._keep, "numpy", lambda: self._mersenne and self._of_mersenne())
+        self._session.guard("numpy", self._keep, "numpy", lambda: self._mersenne and self._words_of_numpy())
         stand_in(numpy_random, "seed", make_seed)
         stand_in(numpy_random, "default_rng", make_default_rng)
         internal = sys.modules.get("numpy.random.bit_generator")
